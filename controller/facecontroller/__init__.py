@@ -1,0 +1,1 @@
+"""The controller: starts EC2 instances when requests wait, and reaps what should not run."""

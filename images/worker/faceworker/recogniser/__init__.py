@@ -1,0 +1,1 @@
+"""From image bytes to a subject: detector, embedder and gallery."""

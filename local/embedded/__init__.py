@@ -1,0 +1,1 @@
+"""The whole system as processes on one machine, with no Docker."""

@@ -1,0 +1,1 @@
+"""Turns the emulated EC2's instances into real workers, as AWS's own hypervisor does."""
