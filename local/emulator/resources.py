@@ -1,0 +1,138 @@
+"""Makes in an emulator what a deployment needs: the resources of deploy/resources.yaml, an AMI, the web host.
+
+Buckets, queues and the launch template come from the same CloudFormation template as on AWS. What an emulator's
+CloudFormation leaves out of it (moto 5.2 sets neither versioning, lifecycle nor the public access block of a
+bucket) is read from the template and set through S3's own API here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from facecore.aws import Aws, translated
+from facecore.errors import RefusedError
+from facecore.logs import get_logger
+
+if TYPE_CHECKING:
+    from emulator.settings import EmulatorSettings
+
+log = get_logger(__name__)
+
+AMI_NAME = "elastic-face-worker"
+GALLERY_KEY = "gallery.npz"
+
+
+def create(aws: Aws, settings: EmulatorSettings) -> None:
+    """Creates the deployment's resources, or updates them to the template. Safe to run again.
+
+    Raises the AWS errors of `facecore.errors`.
+    """
+    template = settings.resources_file.read_text(encoding="utf-8")
+    ec2 = aws.client("ec2")
+    parameters = {
+        "Id": settings.id,
+        "WorkerImageId": _image_id(ec2),
+        "WorkerInstanceType": settings.instance_type,
+        "WorkerUserData": base64.b64encode(_user_data(settings).encode()).decode(),
+    }
+    _deploy(aws.client("cloudformation"), f"{settings.id}-resources", template, parameters)
+    s3 = aws.client("s3")
+    _complete_buckets(s3, yaml.safe_load(template), parameters)
+    _register_web_host(ec2, settings)
+    if settings.gallery_file:
+        with translated(f"store the gallery in {settings.gallery_bucket}"):
+            s3.put_object(Bucket=settings.gallery_bucket, Key=GALLERY_KEY, Body=settings.gallery_file.read_bytes())
+    log.info("resources_ready", id=settings.id)
+
+
+def _user_data(settings: EmulatorSettings) -> str:
+    return f"EFACE_ID={settings.id}\n{settings.worker_environment}\n"
+
+
+def _image_id(ec2: Any) -> str:
+    with translated(f"look for the image {AMI_NAME}"):
+        images = ec2.describe_images(Filters=[{"Name": "name", "Values": [AMI_NAME]}])["Images"]
+        if images:
+            return str(images[0]["ImageId"])
+        return str(ec2.register_image(Name=AMI_NAME, RootDeviceName="/dev/xvda")["ImageId"])
+
+
+def _deploy(cloudformation: Any, name: str, template: str, parameters: dict[str, str]) -> None:
+    arguments = {
+        "StackName": name,
+        "TemplateBody": template,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    }
+    with translated(f"create the stack {name}"):
+        stacks = [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]]
+        if name not in stacks:
+            cloudformation.create_stack(**arguments)
+            cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+            return
+    try:
+        with translated(f"update the stack {name}"):
+            cloudformation.update_stack(**arguments)
+            cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    except RefusedError as error:
+        if "No updates" not in str(error):
+            raise
+
+
+def _complete_buckets(s3: Any, template: dict[str, Any], parameters: dict[str, str]) -> None:
+    values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | parameters
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::S3::Bucket":
+            properties = _resolved(resource["Properties"], values)
+            with translated(f"set up the bucket {properties['BucketName']}"):
+                _complete_bucket(s3, properties)
+
+
+def _complete_bucket(s3: Any, properties: dict[str, Any]) -> None:
+    bucket = properties["BucketName"]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+    s3.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"]
+    )
+    rules = [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """CloudFormation's spelling of a lifecycle rule in the spelling of S3's API."""
+    spelled = {name: value for name, value in rule.items() if name not in {"Id", "ExpirationInDays"}}
+    spelled |= {"ID": rule["Id"], "Filter": {"Prefix": ""}}
+    if "ExpirationInDays" in rule:
+        spelled["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
+    return spelled
+
+
+def _resolved(value: Any, parameters: dict[str, Any]) -> Any:
+    """The template's `value` with its references to parameters replaced."""
+    if isinstance(value, list):
+        return [_resolved(item, parameters) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Ref" in value:
+        reference = parameters[value["Ref"]]
+        return int(reference) if str(reference).isdigit() else reference
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"]).replace("${Id}", str(parameters["Id"]))
+    return {name: _resolved(item, parameters) for name, item in value.items()}
+
+
+def _register_web_host(ec2: Any, settings: EmulatorSettings) -> None:
+    """The machine that web and controller run on, so that the EC2 view is complete."""
+    tags = [{"Key": "Name", "Value": "web-instance"}, {"Key": "elastic-face:id", "Value": settings.id}]
+    filters = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in tags]
+    filters.append({"Name": "instance-state-name", "Values": ["pending", "running"]})
+    with translated("register the web host"):
+        if not ec2.describe_instances(Filters=filters)["Reservations"]:
+            ec2.run_instances(
+                ImageId=_image_id(ec2),
+                InstanceType="t3.small",
+                MinCount=1,
+                MaxCount=1,
+                TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+            )

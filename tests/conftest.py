@@ -1,0 +1,89 @@
+"""Fixtures that all tests share: an emulator of AWS as a process of its own, and a fresh deployment in it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from emulator import resources
+from emulator.settings import EmulatorSettings
+from facecore.aws import Aws
+
+ROOT = Path(__file__).parents[1]
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def free_port() -> int:
+    """A port on the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def credentials() -> Iterator[None]:
+    """The keys that emulators take, in this process's environment, and no user's own settings of AWS."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "EFACE_"))]:
+            patch.delenv(name)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an emulator that runs as its own process until the tests end."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("emulator") / "log"
+    environment = os.environ | {
+        "EFACE_ID": "first",
+        "EFACE_EMULATOR_PORT": str(port),
+        "EFACE_RESOURCES_FILE": str(ROOT / "deploy/resources.yaml"),
+    }
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emulator", "serve"], env=environment, stdout=stream, stderr=stream
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/moto-api/", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the emulator did not start:\n{log.read_text()}")
+
+
+@pytest.fixture
+def deployment(aws_endpoint: str) -> EmulatorSettings:
+    """A deployment of its own for one test: versioned buckets, queues and the launch template `<id>-worker`."""
+    settings = EmulatorSettings(
+        id=f"t{uuid.uuid4().hex[:12]}",
+        endpoint_url=aws_endpoint,
+        resources_file=ROOT / "deploy/resources.yaml",
+    )
+    resources.create(Aws(settings), settings)
+    return settings
