@@ -14,6 +14,7 @@ from facecore.errors import (
     CapacityError,
     NotFoundError,
     RefusedError,
+    SettingsError,
     ThrottledError,
     UnavailableError,
 )
@@ -40,7 +41,8 @@ _CAPACITY = frozenset(
 _ACCESS = frozenset(
     "AccessDenied AccessDeniedException UnauthorizedOperation AuthFailure InvalidClientTokenId "
     "InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken ExpiredTokenException RequestExpired "
-    "UnrecognizedClientException InvalidToken MissingAuthenticationToken OptInRequired Blocked 403".split()
+    "UnrecognizedClientException InvalidToken MissingAuthenticationToken OptInRequired Blocked 403 "
+    "InvalidSignatureException IncompleteSignature RequestTimeTooSkewed InvalidSecurity NotAuthorized".split()
 )
 _NOT_FOUND = frozenset(
     "NoSuchKey NoSuchVersion NoSuchBucket NoSuchUpload QueueDoesNotExist NonExistentQueue 404 NotFound "
@@ -69,6 +71,7 @@ _NO_ANSWER = (
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
     boto.MetadataRetrievalError,
+    boto.ChecksumError,
     boto.FlexibleChecksumError,
 )
 _NO_CREDENTIALS = (
@@ -76,7 +79,9 @@ _NO_CREDENTIALS = (
     boto.PartialCredentialsError,
     boto.CredentialRetrievalError,
     boto.TokenRetrievalError,
-    boto.UnauthorizedSSOTokenError,
+    boto.ProfileNotFound,
+    boto.SSOError,
+    boto.LoginError,
     boto.NoAuthTokenError,
     boto.RefreshWithMFAUnsupportedError,
 )
@@ -85,19 +90,20 @@ _NO_CREDENTIALS = (
 class Aws:
     """Makes clients that retry adaptively, give up in bounded time and share pooled connections.
 
-    Credentials come from boto3's own chain: an instance role on EC2, variables elsewhere.
+    Credentials come from boto3's own chain: an instance role on EC2, variables elsewhere. Raises AccessError
+    where that chain names a profile that does not exist.
     """
 
     def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
-        self._session = boto3.Session(region_name=settings.region)
+        with translated("find AWS credentials"):
+            self._session = boto3.Session(region_name=settings.region)
 
-    def client(
-        self, service: str, *, max_connections: int = 10, read_timeout_s: float = READ_TIMEOUT_S
-    ) -> Any:
+    def client(self, service: str, *, max_connections: int = 10, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """A client of `service` ("s3", "sqs", "ec2", …), safe to use from several threads.
 
-        A client that long-polls needs a `read_timeout_s` above the poll's length.
+        A client that long-polls needs a `read_timeout_s` above the poll's length. Raises SettingsError where
+        the endpoint's URL names no host.
         """
         emulated = self._settings.endpoint_url is not None
         config = Config(
@@ -109,9 +115,13 @@ class Aws:
             # An emulator's host name has no wildcard DNS for a host per bucket.
             s3={"addressing_style": "path" if emulated else "auto"},
         )
-        return self._session.client(  # type: ignore[call-overload]
-            service, endpoint_url=self._settings.endpoint_url, config=config
-        )
+        try:
+            with translated(f"make a client of {service}"):
+                return self._session.client(  # type: ignore[call-overload]
+                    service, endpoint_url=self._settings.endpoint_url, config=config
+                )
+        except ValueError as error:
+            raise SettingsError(f"AWS_ENDPOINT_URL: {error}") from error
 
 
 @contextmanager
@@ -135,6 +145,8 @@ def _of_answer(doing: str, error: boto.ClientError) -> AwsError:
 def _without_answer(doing: str, error: boto.BotoCoreError) -> AwsError:
     if isinstance(error, _NO_CREDENTIALS):
         return AccessError(f"{doing}: {error}")
+    if isinstance(error, boto.CapacityNotAvailableError):
+        return ThrottledError(f"{doing}: {error}")
     if isinstance(error, _NO_ANSWER):
         return UnavailableError(f"{doing}: {error}")
     return RefusedError(f"{doing}: {error}")

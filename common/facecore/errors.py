@@ -150,4 +150,4 @@ class ResultTimeoutError(RetryableError):
 
 
 #: Codes that a worker may put into a reply, with the error each stands for.
-RESULT_ERRORS: dict[str, type[InputError]] = {cls.code: cls for cls in (BadImageError, NoFaceError)}
+RESULT_ERRORS: dict[str, type[InputError]] = {cls.code: cls for cls in (TooLargeError, BadImageError, NoFaceError)}

@@ -1,7 +1,9 @@
 """The two messages that travel through SQS: a request and its reply, as JSON of at most 1,024 bytes."""
 
 import json
+import math
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -31,8 +33,8 @@ class Request:
     """Unix time in seconds at which the web tier sent the message."""
 
     def encode(self) -> str:
-        """JSON text of at most 1,024 bytes; raises EncodeError."""
-        return _encode(asdict(self))
+        """JSON text of at most 1,024 bytes that `decode` takes; raises EncodeError."""
+        return _encode(asdict(self), Request.decode)
 
     @classmethod
     def decode(cls, text: str) -> Self:
@@ -70,8 +72,8 @@ class Reply:
     """Seconds by phase."""
 
     def encode(self) -> str:
-        """JSON text of at most 1,024 bytes; raises EncodeError."""
-        return _encode(asdict(self))
+        """JSON text of at most 1,024 bytes that `decode` takes; raises EncodeError."""
+        return _encode(asdict(self), Reply.decode)
 
     @classmethod
     def decode(cls, text: str) -> Self:
@@ -89,12 +91,14 @@ class Reply:
         )
 
 
-def _encode(fields: dict[str, Any]) -> str:
-    text = json.dumps({"v": VERSION, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def _encode(fields: dict[str, Any], decode: Callable[[str], object]) -> str:
+    text = json.dumps({"v": VERSION, **fields}, ensure_ascii=False, separators=(",", ":"))
     try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError as error:
-        raise EncodeError(f"a message holds text that is not Unicode: {error}") from error
+        # The sender finds its own mistake here; at the other end it would be a request that is never answered.
+        decode(text)
+    except DecodeError as error:
+        raise EncodeError(f"a message that nobody could read: {error}") from error
+    size_bytes = len(text.encode())
     if size_bytes > MAX_MESSAGE_BYTES:
         raise EncodeError(f"a message takes {size_bytes} bytes, over the limit of {MAX_MESSAGE_BYTES}")
     return text
@@ -116,7 +120,11 @@ def _text(fields: dict[str, Any], name: str, limit_bytes: int) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise DecodeError(f"field {name!r} of a message is not a text: {value!r}")
-    if len(value.encode(errors="surrogatepass")) > limit_bytes:
+    try:
+        size_bytes = len(value.encode())
+    except UnicodeEncodeError as error:
+        raise DecodeError(f"field {name!r} of a message is not Unicode: {error}") from error
+    if size_bytes > limit_bytes:
         raise DecodeError(f"field {name!r} of a message is over {limit_bytes} bytes")
     return value
 
@@ -126,9 +134,12 @@ def _number(fields: dict[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError(f"field {name!r} of a message is not a number: {value!r}")
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as error:
         raise DecodeError(f"field {name!r} of a message is not a number of a sane size") from error
+    if not math.isfinite(number):
+        raise DecodeError(f"field {name!r} of a message is not a finite number")
+    return number
 
 
 def _request_id(fields: dict[str, Any]) -> str:
@@ -142,9 +153,10 @@ def _request_id(fields: dict[str, Any]) -> str:
 def _result_error(value: object) -> ResultError | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or value.get("code") not in RESULT_ERRORS:
+    code = value.get("code") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(code, str) or code not in RESULT_ERRORS:
         raise DecodeError(f"field 'error' of a message has no known code: {value!r}")
-    return ResultError(code=value["code"], text=_text(value, "text", MAX_MESSAGE_BYTES))
+    return ResultError(code=code, text=_text(value, "text", MAX_MESSAGE_BYTES))
 
 
 def _timings(value: object) -> dict[str, float]:

@@ -48,7 +48,9 @@ class Bucket:
                 ContentType=content_type,
                 Metadata=dict(metadata or {}),
             )
-        if not (version := answer.get("VersionId")):
+        version = answer.get("VersionId")
+        # "null" is the version of everything in a bucket whose versioning is suspended.
+        if not version or version == "null":
             raise RefusedError(f"the bucket {self.name} is not versioned; turn its versioning on")
         return version
 

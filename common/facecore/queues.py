@@ -59,9 +59,7 @@ class Queue:
         with translated(f"send to the queue {self.name}"):
             self._client.send_message(QueueUrl=self.url, MessageBody=body)
 
-    def receive(
-        self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None
-    ) -> list[Message]:
+    def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None) -> list[Message]:
         """Up to `max_messages` (1 to 10), waiting up to `wait_s` (0 to 20) for the first of them.
 
         They stay hidden for `visibility_s` seconds, or as long as the queue's own setting says.

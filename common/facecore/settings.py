@@ -26,7 +26,7 @@ class AwsSettings(BaseModel):
     """`<ID>` of all names: 2 to 48 of a-z, 0-9 and '-', starting with a letter or digit."""
     region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     """AWS region."""
-    endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://")
+    endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://[^\s/]+/?$")
     """Base URL of an AWS emulator; None for AWS itself."""
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$")
     """Least severe level that is logged."""
