@@ -1,0 +1,131 @@
+"""The worker program: reads its settings, wires the worker together, and ends with its exit status.
+
+Exit status 0: idle, or told to stop. 1: start or work failed, another start may help. 2: the settings are wrong.
+"""
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from facecore.aws import READ_TIMEOUT_S, Aws
+from facecore.errors import FaceError, SettingsError
+from facecore.logs import configure, get_logger
+from facecore.objects import Bucket
+from facecore.queues import Queue
+from facecore.settings import load
+
+from faceworker.gallery_source import FixedRecogniser, GalleryRecogniser, GallerySource
+from faceworker.heartbeat import Heartbeat
+from faceworker.recogniser.factory import build
+from faceworker.recogniser.interface import Recogniser
+from faceworker.recogniser.models import NOOP
+from faceworker.settings import WorkerSettings
+from faceworker.worker import FAILED, NoRecord, RecogniserSource, Record, Worker
+
+# numpy, torch and the Prometheus client are imported by the workers that use them: starting has to be quick.
+if TYPE_CHECKING:
+    from faceworker.recogniser.gallery import Gallery
+
+_log = get_logger(__name__)
+
+MISCONFIGURED = 2
+"""Exit status: the settings are wrong."""
+MAX_REPLY_QUEUES = 64
+"""Reply queues whose URLs are remembered: one a web host."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+Build = Callable[[WorkerSettings, "Gallery | None"], Recogniser]
+
+
+def build_recogniser(settings: WorkerSettings, gallery: "Gallery | None") -> Recogniser:
+    """The recogniser that the settings ask for; raises GalleryError and WeightsError."""
+    return build(settings.model, gallery, settings.options)
+
+
+def main(environ: Mapping[str, str], build: Build = build_recogniser) -> int:
+    """Runs a worker until it is idle or told to stop, and returns its exit status.
+
+    Call it from the main thread: it takes SIGTERM and SIGINT while it runs. `build` makes the recogniser.
+    """
+    try:
+        settings = load(WorkerSettings, environ)
+    except SettingsError as error:
+        sys.stderr.write(f"faceworker: {error}\n")
+        return MISCONFIGURED
+    configure("worker", settings.log_level, instance_id=settings.instance_id)
+    stopping = threading.Event()
+    try:
+        with _stopped_by_signals(stopping):
+            return _worker(settings, build, stopping).run()
+    except FaceError as error:
+        _log.error("failed", error=str(error), error_type=type(error).__name__)
+        return FAILED
+
+
+@contextmanager
+def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _worker(settings: WorkerSettings, build: Build, stopping: threading.Event) -> Worker:
+    aws = Aws(settings)
+    sqs = aws.client("sqs", read_timeout_s=settings.idle_s + READ_TIMEOUT_S)
+    s3 = aws.client("s3")
+    requests = Queue(sqs, settings.request_queue)
+    recognisers = _recognisers(settings, build, Bucket(s3, settings.gallery_bucket))
+    record = _record(settings)
+    _log.info("started", model=recognisers.current().model)
+    return Worker(
+        settings,
+        requests=requests,
+        replies=functools.lru_cache(MAX_REPLY_QUEUES)(functools.partial(Queue, sqs)),
+        images=Bucket(s3, settings.in_bucket),
+        results=Bucket(s3, settings.out_bucket),
+        recognisers=recognisers,
+        heartbeat=Heartbeat(
+            requests,
+            visibility_s=settings.visibility_s,
+            limit_s=settings.request_limit_s,
+            give_up=functools.partial(os._exit, FAILED),
+        ),
+        stopping=stopping,
+        record=record,
+    )
+
+
+def _recognisers(settings: WorkerSettings, build: Build, galleries: Bucket) -> RecogniserSource:
+    if settings.model == NOOP:
+        return FixedRecogniser(build(settings, None))
+    from faceworker.recogniser import gallery
+
+    source = GallerySource(
+        galleries, gallery.decode, refresh_s=settings.gallery_refresh_s, max_bytes=gallery.MAX_GALLERY_BYTES
+    )
+    return GalleryRecogniser(source, functools.partial(build, settings))
+
+
+def _record(settings: WorkerSettings) -> Record:
+    if not settings.metrics_port:
+        return NoRecord()
+    from facecore.metrics import new_registry, serve
+
+    from faceworker.metrics import PrometheusRecord
+
+    registry = new_registry("worker", settings.id)
+    record = PrometheusRecord(registry)
+    serve(registry, settings.metrics_host, settings.metrics_port)
+    return record
