@@ -1,1 +1,1 @@
-"""The controller: starts EC2 instances when requests wait, and reaps what should not run."""
+"""The controller: reads the queue's depth and keeps as many instances as there are requests, up to the maximum."""

@@ -1,0 +1,52 @@
+"""The controller's configuration."""
+
+from typing import Self
+
+from facecore.settings import AwsSettings
+from pydantic import Field, model_validator
+
+from facecontroller.model import Config
+
+
+class Settings(AwsSettings):
+    """Read from `EFACE_*` variables, once, in `main()`."""
+
+    launch_template: str = Field("", max_length=128)
+    """Name of the launch template that makes a worker's instance; `<ID>-worker` by default."""
+    max_instances: int = Field(15, ge=0, le=10_000)
+    """Most instances that may exist, stopped ones included."""
+    tick_s: float = Field(1.0, ge=0.05, le=10)
+    """Seconds from one look at the queue to the next."""
+    boot_timeout_s: float = Field(300, ge=30, le=3600)
+    """Seconds after which an instance that is still pending is given up."""
+    # SQS's counts may be wrong for a minute, so less than that is no evidence.
+    reap_after_s: float = Field(300, ge=60, le=86_400)
+    """Seconds without demand after which an instance that still runs is stopped."""
+    max_age_s: float = Field(86_400, ge=600, le=31_536_000)
+    """Seconds after its first launch at which an instance is retired."""
+    metrics_port: int = Field(0, ge=0, le=65_535)
+    """TCP port of /metrics; 0 for none."""
+    metrics_host: str = Field("127.0.0.1", min_length=1, max_length=255)
+    """Address that /metrics listens on."""
+    heartbeat_file: str = Field("", max_length=4096)
+    """Path of a file that is touched at every tick; none if empty."""
+
+    @model_validator(mode="after")
+    def _reap_before_retiring(self) -> Self:
+        if self.reap_after_s > self.max_age_s:
+            raise ValueError("EFACE_REAP_AFTER_S must not be above EFACE_MAX_AGE_S")
+        return self
+
+    @property
+    def worker_template(self) -> str:
+        """Name of the launch template in use."""
+        return self.launch_template or f"{self.id}-worker"
+
+    def config(self) -> Config:
+        """What the policy needs of it."""
+        return Config(
+            max_instances=self.max_instances,
+            boot_timeout_s=self.boot_timeout_s,
+            reap_after_s=self.reap_after_s,
+            max_age_s=self.max_age_s,
+        )
