@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,23 +56,19 @@ def aws_endpoint(credentials: None, tmp_path_factory: pytest.TempPathFactory) ->
             [sys.executable, "-m", "emulator", "serve"], env=environment, stdout=stream, stderr=stream
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/moto-api/", process, log)
+        _wait_for("resources_ready", process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(event: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
+    while process.poll() is None and time.monotonic() < deadline:
+        if event in log.read_text():
+            return
+        time.sleep(0.1)
     pytest.fail(f"the emulator did not start:\n{log.read_text()}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore import exceptions as boto
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from facecore.errors import (
     AccessError,
@@ -133,6 +134,8 @@ def translated(doing: str) -> Iterator[None]:
         raise _of_answer(doing, error) from error
     except boto.BotoCoreError as error:
         raise _without_answer(doing, error) from error
+    except ResponseParserError as error:
+        raise UnavailableError(f"{doing}: the answer is not one of AWS: {error}") from error
 
 
 def _of_answer(doing: str, error: boto.ClientError) -> AwsError:

@@ -1,0 +1,78 @@
+"""`python -m embedded up|down|status|logs`: the whole system on this machine, without Docker."""
+
+import os
+import subprocess
+import sys
+
+from facecore.errors import FaceError
+
+from embedded import stack
+from embedded.programs import CREDENTIALS
+from embedded.settings import StackSettings, load
+from embedded.view import instances
+
+USAGE = "usage: python -m embedded up|down|status|logs\n"
+EXAMPLE = "tests/faces/queries/obama2.jpg"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit status."""
+    commands = {"up": _up, "down": _down, "status": _status, "logs": _logs}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        sys.stderr.write(USAGE)
+        return 2
+    try:
+        return commands[arguments[0]](load(os.environ))
+    except FaceError as error:
+        sys.stderr.write(f"embedded stack: {error}\n")
+        return 1
+
+
+def _up(settings: StackSettings) -> int:
+    if stack.is_up(settings):
+        sys.stdout.write(f"Elastic Face is up already: {settings.web_url} (`make down` stops it)\n")
+        return 0
+    stack.up(settings, os.environ)
+    sys.stdout.write(
+        f"Elastic Face is up (embedded stack, model {_model(settings)})\n"
+        f"  web   {settings.web_url}\n"
+        f"  AWS   {settings.aws_url} (keys test/test)\n"
+        f"  logs  {settings.run_dir / 'logs'}\n"
+        f"Try:  curl -F inputFile=@{EXAMPLE} {settings.web_url}/\n"
+    )
+    return 0
+
+
+def _model(settings: StackSettings) -> str:
+    model_file = settings.run_dir / "model"
+    return model_file.read_text(encoding="utf-8").strip() if model_file.exists() else settings.model
+
+
+def _down(settings: StackSettings) -> int:
+    stopped = stack.down(settings)
+    sys.stdout.write("Elastic Face is down\n" if stopped else "Elastic Face was not up\n")
+    return 0
+
+
+def _status(settings: StackSettings) -> int:
+    if not stack.is_up(settings):
+        sys.stdout.write("Elastic Face is not up (`make up` starts it)\n")
+        return 1
+    os.environ.update(CREDENTIALS)
+    sys.stdout.write(stack.status(settings) + "\n" + instances(settings.aws_url))
+    return 0
+
+
+def _logs(settings: StackSettings) -> int:
+    files = stack.logs(settings)
+    if not files:
+        sys.stdout.write("There are no logs yet (`make up` starts the stack)\n")
+        return 1
+    try:
+        return subprocess.run(["tail", "-n", "20", "-F", *map(str, files)], check=False).returncode  # noqa: S603, S607
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""Wires the hypervisor together."""
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+
+from facecore import logs
+from facecore.aws import Aws
+from facecore.errors import SettingsError
+from facecore.settings import load
+
+from hypervisor.ec2 import Ec2
+from hypervisor.loop import Hypervisor
+from hypervisor.machines import Machines
+from hypervisor.processes import ProcessDriver
+from hypervisor.settings import HypervisorSettings
+
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Runs until SIGTERM or SIGINT and returns the exit status."""
+    try:
+        settings = load(HypervisorSettings, environ)
+    except SettingsError as error:
+        sys.stderr.write(f"hypervisor: {error}\n")
+        return 2
+    logs.configure("hypervisor", settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    hypervisor = Hypervisor(
+        Ec2(Aws(settings).client("ec2"), settings.id),
+        ProcessDriver(
+            settings.run_dir,
+            settings.worker,
+            tuple(filter(None, settings.preload.split(","))),
+            settings.stop_grace_s,
+        ),
+        Machines(settings.boot_s, settings.restart_s, settings.max_failures),
+        host_environment(settings, environ),
+    )
+    hypervisor.run(stop, settings.poll_s)
+    return 0
+
+
+def host_environment(settings: HypervisorSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a worker learns from its machine: on EC2 from the instance's role and metadata, here from our own."""
+    inherited = {name: environ[name] for name in _INHERITED if name in environ}
+    endpoint = {"AWS_ENDPOINT_URL": settings.endpoint_url} if settings.endpoint_url else {}
+    return inherited | endpoint | {"EFACE_REGION": settings.region, "AWS_EC2_METADATA_DISABLED": "true"}

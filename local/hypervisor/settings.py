@@ -1,0 +1,27 @@
+"""What the hypervisor is configured by."""
+
+from pathlib import Path
+
+from facecore.settings import AwsSettings
+from pydantic import Field
+
+
+class HypervisorSettings(AwsSettings):
+    """Of one deployment's machines on this computer."""
+
+    run_dir: Path
+    """Folder for what the hypervisor must know after a restart, and for the workers' logs."""
+    boot_s: float = Field(2.0, ge=0, le=600)
+    """Seconds from an instance's `running` to its worker's start; EC2 takes about 20."""
+    poll_s: float = Field(0.3, gt=0, le=10)
+    """Seconds between two looks at EC2 and the workers."""
+    restart_s: float = Field(1.0, ge=0, le=60)
+    """Seconds from a worker's failure to its restart, as in the worker's systemd unit."""
+    max_failures: int = Field(5, ge=1, le=100)
+    """Failures in a row after which the machine powers off, as in the worker's systemd unit."""
+    stop_grace_s: float = Field(10.0, ge=0, le=600)
+    """Seconds a worker has to end when its instance stops, before it is killed."""
+    worker: str = Field("faceworker.main:main", pattern=r"^[\w.]+:\w+$")
+    """`module:function` of the worker; it takes the environment and returns an exit status."""
+    preload: str = Field("", pattern=r"^[\w.,]*$")
+    """Modules, separated by commas, that workers share instead of importing them one by one."""

@@ -1,0 +1,22 @@
+"""A worker for the hypervisor's tests: it does what the variable TINY says."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Sleeps, sleeps through SIGTERM, exits, or dies of a signal."""
+    sys.stderr.write(f"tiny worker {environ['EFACE_INSTANCE_ID']} {environ['TINY']}\n")
+    sys.stderr.flush()
+    verb, _, argument = environ["TINY"].partition(":")
+    if verb == "exit":
+        return int(argument)
+    if verb == "kill":
+        os.kill(os.getpid(), int(argument))
+    if verb == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+    return 0
