@@ -1,7 +1,12 @@
 """What the worker knows of recognition: bytes in, a subject or an error out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from faceworker.recogniser.gallery import Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +15,7 @@ class Recognition:
 
     subject: str | None
     distance: float | None
-    """Euclidean distance of the L2-normalised embeddings to the nearest of the gallery, 0 to 2; None if it is empty."""
+    """Euclidean distance of the L2-normalised embeddings to the nearest of the gallery, 0 to 2; None without one."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by phase: decode, detect, embed, match."""
 
@@ -24,3 +29,6 @@ class Recogniser(Protocol):
 
     def recognise(self, image: bytes) -> Recognition:
         """Who is on `image`. Raises BadImageError or NoFaceError, and nothing else for any input."""
+
+    def with_gallery(self, gallery: Gallery) -> Recogniser:
+        """The same networks over another gallery; raises GalleryError where it does not fit the model."""

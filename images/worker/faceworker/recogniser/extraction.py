@@ -1,0 +1,77 @@
+"""From image bytes to an embedding: decode, detect, cut out, embed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from facecore.errors import NoFaceError
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceworker.recogniser.models import Crop
+from faceworker.recogniser.picture import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Where a face is, in pixels of the picture; parts of the box may lie outside of it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    probability: float
+    """What the detector gives for this being a face, 0 to 1."""
+
+    @property
+    def area(self) -> float:
+        """Pixels of the box."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, picture: Image.Image) -> list[Face]:
+        """The faces on an RGB picture, largest first; empty where there is none."""
+
+
+class Embedder(Protocol):
+    """A network that turns a face into a vector."""
+
+    @property
+    def model(self) -> str:
+        """Id, as galleries name it."""
+
+    def embed(self, picture: Image.Image, face: Face, crop: Crop) -> NDArray[np.float32]:
+        """The L2-normalised embedding of one face of an RGB picture: float32 [dimensions]."""
+
+
+class Extractor:
+    """The networks of one model, without a gallery."""
+
+    def __init__(self, detector: Detector, embedder: Embedder, max_pixels: int) -> None:
+        self._detector = detector
+        self._embedder = embedder
+        self._max_pixels = max_pixels
+
+    @property
+    def model(self) -> str:
+        """Id of the embedder."""
+        return self._embedder.model
+
+    def decode(self, content: bytes) -> Image.Image:
+        """The upright RGB picture that `content` holds, scaled down; raises BadImageError."""
+        return decode(content, max_pixels=self._max_pixels)
+
+    def faces(self, picture: Image.Image) -> list[Face]:
+        """The faces of a picture, largest first, at least one; raises NoFaceError."""
+        if not (faces := self._detector.detect(picture)):
+            raise NoFaceError("no face was found on the image")
+        return faces
+
+    def embed(self, picture: Image.Image, face: Face, crop: Crop) -> NDArray[np.float32]:
+        """The L2-normalised embedding of `face`: float32 [dimensions]."""
+        return self._embedder.embed(picture, face, crop)

@@ -1,0 +1,228 @@
+"""The gallery: reference embeddings with their subjects, the match against them, and the file that keeps them.
+
+The file is an uncompressed `.npz` of numbers and text, and never a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import unicodedata
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from facecore.errors import GalleryError
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from faceworker.recogniser.models import Crop, spec
+
+MAX_EMBEDDINGS = 50_000
+MAX_NAME_BYTES = 255
+MAX_GALLERY_BYTES = 256 * 1024 * 1024
+"""Over what 50,000 embeddings of 512 numbers with names of 255 letters take."""
+FORMAT_VERSION = 1
+UNKNOWN = "unknown"
+"""The answer for nobody, so that no subject may be called it."""
+_MEMBERS = frozenset("format_version embeddings names model crop_px margin_px threshold created_at".split())
+_MAX_HEADER_BYTES = 1024
+_MAX_DISTANCE = 2.0
+_NORM_TOLERANCE = 1e-3
+# Control characters, lone surrogates, line and paragraph separators: the answer is one line of text.
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """Reference embeddings of one model. Making one checks all of it and raises GalleryError."""
+
+    embeddings: NDArray[np.float32]
+    """float32 [n, dimensions], each of L2 norm 1, n from 1 to 50,000."""
+    names: tuple[str, ...]
+    """Subject of each embedding; a subject may have several."""
+    model: str
+    """Id of the embedder that made the embeddings."""
+    crop_px: int
+    """Side of the square face crops they were made of."""
+    margin_px: int
+    """Margin around the face in those crops, in pixels of the crop."""
+    threshold: float | None
+    """Distance above which a face is nobody's; None takes the nearest subject however far."""
+    created_at: datetime
+    """When it was made; has a time zone."""
+
+    def __post_init__(self) -> None:
+        _check_embeddings(self.embeddings, self.model)
+        if len(self.names) != len(self.embeddings):
+            raise GalleryError(f"{len(self.embeddings)} embeddings have {len(self.names)} names")
+        for name in set(self.names):
+            check_name(name)
+        _check_crop(self.crop, self.model)
+        if self.threshold is not None and not 0 < self.threshold <= _MAX_DISTANCE:
+            raise GalleryError(f"the threshold is {self.threshold}; it must be over 0 and at most 2")
+        if self.created_at.tzinfo is None:
+            raise GalleryError("the time of creation has no time zone")
+
+    @property
+    def crop(self) -> Crop:
+        """How faces are cut out to be compared with this gallery."""
+        return Crop(self.crop_px, self.margin_px)
+
+    @property
+    def subjects(self) -> int:
+        """Number of different people."""
+        return len(set(self.names))
+
+    def must_be_of(self, model: str) -> None:
+        """Raises GalleryError unless `model` made the embeddings: two models' vectors never mix."""
+        if self.model != model:
+            raise GalleryError(f"the gallery was made with {self.model}, the recogniser is {model}: enrol it again")
+
+    def match(self, embedding: NDArray[np.float32]) -> tuple[str | None, float]:
+        """The nearest subject to an L2-normalised embedding [dimensions], and its Euclidean distance, 0 to 2.
+
+        The subject is None where the distance is over the threshold.
+        """
+        # Of unit vectors the nearest has the largest dot product; its distance is then taken exactly.
+        nearest = int(np.argmax(self.embeddings @ embedding))
+        distance = float(np.linalg.norm(self.embeddings[nearest] - embedding))
+        is_somebody = self.threshold is None or distance <= self.threshold
+        return (self.names[nearest] if is_somebody else None), distance
+
+
+def encode(gallery: Gallery) -> bytes:
+    """The file's bytes; `decode` gives the same gallery back."""
+    target = io.BytesIO()
+    np.savez(
+        target,
+        allow_pickle=False,
+        format_version=np.int64(FORMAT_VERSION),
+        embeddings=gallery.embeddings,
+        names=np.array(gallery.names, dtype=np.str_),
+        model=np.str_(gallery.model),
+        crop_px=np.int64(gallery.crop_px),
+        margin_px=np.int64(gallery.margin_px),
+        threshold=np.float64(math.nan if gallery.threshold is None else gallery.threshold),
+        created_at=np.str_(gallery.created_at.astimezone(UTC).isoformat()),
+    )
+    return target.getvalue()
+
+
+def decode(content: bytes) -> Gallery:
+    """The gallery that `content` holds; raises GalleryError whatever is wrong with it."""
+    if len(content) > MAX_GALLERY_BYTES:
+        raise GalleryError(f"the gallery is over {MAX_GALLERY_BYTES} bytes")
+    arrays = _arrays(content)
+    version = _number(arrays, "format_version")
+    if version != FORMAT_VERSION:
+        raise GalleryError(f"the gallery has format version {version}, expected {FORMAT_VERSION}")
+    threshold = _scalar(arrays, "threshold", "f")
+    return Gallery(
+        embeddings=arrays["embeddings"],
+        names=_names(arrays["names"]),
+        model=str(_scalar(arrays, "model", "U")),
+        crop_px=_number(arrays, "crop_px"),
+        margin_px=_number(arrays, "margin_px"),
+        threshold=None if math.isnan(threshold) else float(threshold),
+        created_at=_time(str(_scalar(arrays, "created_at", "U"))),
+    )
+
+
+def check_name(name: str) -> None:
+    """Raises GalleryError unless `name` can be a subject: 1 to 255 bytes of UTF-8 on one line, not "unknown"."""
+    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
+        raise GalleryError(f"the name {name!a} holds control characters or is not Unicode")
+    if not name.strip():
+        raise GalleryError("a name is empty")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise GalleryError(f"the name {name[:40]!r}… is over {MAX_NAME_BYTES} bytes")
+    if name.strip().casefold() == UNKNOWN:
+        raise GalleryError(f"the name {name!r} is the answer for nobody")
+
+
+def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`vectors` [..., d] divided by their L2 norms; raises GalleryError for a vector without a direction."""
+    wide = vectors.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=-1, keepdims=True)
+    if not np.all(np.isfinite(norms) & (norms > 0)):
+        raise GalleryError("an embedding is zero or not finite")
+    unit: NDArray[np.float32] = (wide / norms).astype(np.float32)
+    return unit
+
+
+def _check_embeddings(embeddings: NDArray[np.float32], model: str) -> None:
+    dimensions = spec(model).dimensions
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or embeddings.shape[1] != dimensions:  # noqa: PLR2004
+        raise GalleryError(
+            f"the embeddings are {embeddings.dtype} {list(embeddings.shape)}, {model} makes float32 [n, {dimensions}]"
+        )
+    if not 1 <= len(embeddings) <= MAX_EMBEDDINGS:
+        raise GalleryError(f"a gallery has 1 to {MAX_EMBEDDINGS} embeddings, this one {len(embeddings)}")
+    norms = np.linalg.norm(embeddings, axis=1)
+    if not np.all(np.abs(norms - 1) <= _NORM_TOLERANCE):
+        raise GalleryError("an embedding is not L2-normalised")
+
+
+def _check_crop(crop: Crop, model: str) -> None:
+    limits = spec(model)
+    if not limits.min_crop_px <= crop.side_px <= limits.max_crop_px:
+        raise GalleryError(f"the crop is {crop.side_px} px, {model} takes {limits.min_crop_px} to {limits.max_crop_px}")
+    if not 0 <= crop.margin_px < crop.side_px:
+        raise GalleryError(f"the margin is {crop.margin_px} px in a crop of {crop.side_px}")
+
+
+def _arrays(content: bytes) -> Mapping[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if len(members) != len(archive.infolist()) or members.keys() != _MEMBERS:
+                raise GalleryError(f"the gallery holds {sorted(members)[:20]}, expected {sorted(_MEMBERS)}")
+            # Without compression a member cannot grow beyond the file that holds it.
+            if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+                raise GalleryError("the gallery is compressed; it must be stored as it is")
+            return {name: _array(archive.read(info)) for name, info in members.items()}
+    # What zipfile and the reader of headers raise for hostile bytes.
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise GalleryError(f"the gallery cannot be read: {error}") from error
+
+
+def _array(member: bytes) -> NDArray[Any]:
+    """One array, whose announced size must be the size that is there before anything is made of it."""
+    source = io.BytesIO(member)
+    if npy.read_magic(source) != (1, 0):
+        raise GalleryError("the gallery has an array of an unknown format")
+    shape, is_fortran, dtype = npy.read_array_header_1_0(source, max_header_size=_MAX_HEADER_BYTES)
+    if dtype.hasobject or is_fortran or dtype.kind not in "fiU":
+        raise GalleryError(f"the gallery has an array of {dtype}")
+    data = memoryview(member)[source.tell() :]
+    if math.prod(shape) * dtype.itemsize != len(data) or not len(data):
+        raise GalleryError(f"the gallery has an array of {dtype} {list(shape)} in {len(data)} bytes")
+    return np.frombuffer(data, dtype=dtype).reshape(shape)
+
+
+def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kind: str) -> Any:
+    array = arrays[name]
+    if array.shape != () or array.dtype.kind != kind:
+        raise GalleryError(f"the gallery's {name} is {array.dtype} {list(array.shape)}")
+    return array[()]
+
+
+def _number(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
+    return int(_scalar(arrays, name, "i"))
+
+
+def _names(array: NDArray[Any]) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind != "U" or array.dtype.itemsize > 4 * MAX_NAME_BYTES:
+        raise GalleryError(f"the gallery's names are {array.dtype} {list(array.shape)}")
+    return tuple(array.tolist())
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise GalleryError(f"the gallery's time of creation is {text[:40]!r}") from error

@@ -1,0 +1,42 @@
+"""The settings that every program with a recogniser in it shares."""
+
+from pathlib import Path
+from typing import Literal
+
+from facecore.settings import AwsSettings
+from pydantic import Field
+
+from faceworker.recogniser.factory import RecogniserOptions
+
+FACENET_WEIGHTS_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
+"""The release that facenet-pytorch itself fetches for pretrained="vggface2"."""
+MAX_PIXELS = 80_000_000
+"""Pillow warns of a decompression bomb at 89 million pixels; ours stays below."""
+
+
+class RecogniserSettings(AwsSettings):
+    """Which recogniser a program builds, and within which limits."""
+
+    model: Literal["auto", "facenet-vggface2", "dlib-resnet-v1", "noop"] = "auto"
+    """Embedder; `auto` is the gallery's, `noop` does no work and answers unknown."""
+    threads: int = Field(1, ge=1, le=64)
+    """Threads that one inference uses."""
+    max_pixels: int = Field(40_000_000, ge=10_000, le=MAX_PIXELS)
+    """Largest image that is decoded, in pixels."""
+    weights_url: str = Field(FACENET_WEIGHTS_URL, pattern=r"^https?://")
+    """Where FaceNet's weights come from."""
+    weights_sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
+    """SHA-256 that those weights must have, in hexadecimal; not compared where unset."""
+    cache_dir: Path = Path("~/.cache/elastic-face")
+    """Folder that keeps downloaded weights."""
+
+    @property
+    def options(self) -> RecogniserOptions:
+        """What the factory takes."""
+        return RecogniserOptions(
+            threads=self.threads,
+            max_pixels=self.max_pixels,
+            weights_url=self.weights_url,
+            weights_sha256=self.weights_sha256,
+            cache_dir=self.cache_dir.expanduser(),
+        )

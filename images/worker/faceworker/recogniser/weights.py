@@ -1,0 +1,158 @@
+"""FaceNet's weights: fetched once, kept in a cache, and checked before anything runs on them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import torch
+from facecore.errors import WeightsError
+from facecore.logs import get_logger
+
+from faceworker.recogniser import torchvision_ops
+from faceworker.recogniser.models import FACENET
+
+MIN_BYTES = 90_000_000
+"""Under the 94 MB that the tensors of InceptionResnetV1 take without the classifier."""
+MAX_BYTES = 150_000_000
+"""Over the 112 MB of the published file."""
+CONNECT_TIMEOUT_S = 5
+SILENCE_TIMEOUT_S = 10
+DOWNLOAD_LIMIT_S = 900
+_MAX_REDIRECTS = 5
+_CHUNK_BYTES = 1024 * 1024
+_CLASSIFIER = ("logits.weight", "logits.bias")
+"""In the published file, for its 8,631 training classes; embeddings do not need it."""
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsSource:
+    """Where FaceNet's weights are, and where they are kept."""
+
+    url: str
+    sha256: str | None
+    """What the file must hash to, in hexadecimal; None compares nothing."""
+    cache_dir: Path
+    min_bytes: int = MIN_BYTES
+    max_bytes: int = MAX_BYTES
+
+    @property
+    def path(self) -> Path:
+        """The cached file: another URL gets another one."""
+        return self.cache_dir / f"facenet-vggface2-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}.pt"
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The tensors of InceptionResnetV1 by name, from the cache or fetched into it.
+
+        Raises WeightsError where they cannot be had, or are not what they should be.
+        """
+        if self.path.exists():
+            return self._checked(self.path)
+        part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.part")
+        try:
+            self.cache_dir.mkdir(parents=True, exist_ok=True)
+            self._download(part)
+            state = self._checked(part)
+            # Atomic: another process sees the whole file or none.
+            part.replace(self.path)
+        except OSError as error:
+            raise WeightsError(f"the weights cannot be kept in {self.cache_dir}: {error}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return state
+
+    def _download(self, target: Path) -> None:
+        _log.info("weights_download_started", url=self.url)
+        deadline_s = time.monotonic() + DOWNLOAD_LIMIT_S
+        size_bytes = 0
+        with target.open("wb") as file:
+            for chunk in self._chunks():
+                size_bytes += len(chunk)
+                if size_bytes > self.max_bytes:
+                    raise WeightsError(f"{self.url} sends over {self.max_bytes} bytes")
+                if time.monotonic() > deadline_s:
+                    raise WeightsError(f"{self.url} took over {DOWNLOAD_LIMIT_S} s to send {size_bytes} bytes")
+                file.write(chunk)
+        _log.info("weights_download_finished", url=self.url, size_bytes=size_bytes)
+
+    def _chunks(self) -> Iterator[bytes]:
+        try:
+            with requests.Session() as session:
+                session.max_redirects = _MAX_REDIRECTS
+                timeout_s = (CONNECT_TIMEOUT_S, SILENCE_TIMEOUT_S)
+                with session.get(self.url, stream=True, timeout=timeout_s) as answer:
+                    answer.raise_for_status()
+                    if self.url.startswith("https:") and not answer.url.startswith("https:"):
+                        raise WeightsError(f"{self.url} redirects to {answer.url}, which is not encrypted")
+                    yield from answer.iter_content(_CHUNK_BYTES)
+        except requests.RequestException as error:
+            raise WeightsError(f"{self.url} cannot be fetched: {error}") from error
+
+    def _checked(self, file: Path) -> dict[str, torch.Tensor]:
+        try:
+            self._check_file(file)
+            return _checked_tensors(_tensors(file))
+        except WeightsError as error:
+            where = f"delete {file} to fetch it again" if file == self.path else f"they came from {self.url}"
+            raise WeightsError(f"the weights of {FACENET} are not usable: {error}; {where}") from error
+
+    def _check_file(self, file: Path) -> None:
+        size_bytes = file.stat().st_size
+        if not self.min_bytes <= size_bytes <= self.max_bytes:
+            raise WeightsError(f"they take {size_bytes} bytes, expected {self.min_bytes} to {self.max_bytes}")
+        if self.sha256 is None:
+            return
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if digest != self.sha256.lower():
+            raise WeightsError(f"their SHA-256 is {digest}, expected {self.sha256.lower()}")
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        # weights_only: nothing but tensors and plain containers is built, no pickled code runs.
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    # torch raises nearly every built-in error for a damaged file.
+    except Exception as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise WeightsError(f"they cannot be read: {type(error).__name__}: {reason}") from error
+    is_state = isinstance(state, dict) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
+    if not is_state:
+        raise WeightsError("they are not a state dict: names with their tensors")
+    return dict(state)
+
+
+def _checked_tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors that the network takes, each there with its shape and type and finite numbers."""
+    expected = _expected_tensors()
+    tensors = {name: tensor for name, tensor in state.items() if name not in _CLASSIFIER}
+    # Files of before PyTorch 0.4.1 do not have these counters, and inference does not read them.
+    counters = {name: tensor for name, tensor in expected.items() if name.endswith(".num_batches_tracked")}
+    tensors = {name: torch.zeros((), dtype=torch.int64) for name in counters} | tensors
+    if different := sorted(map(str, tensors.keys() ^ expected.keys())):
+        raise WeightsError(f"{len(different)} names are missing or too many, such as {different[0][:80]}")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise WeightsError(
+                f"{name} is {tensor.dtype} {list(tensor.shape)}, "
+                f"expected {expected[name].dtype} {list(expected[name].shape)}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{name} holds numbers that are not finite")
+    return tensors
+
+
+def _expected_tensors() -> dict[str, torch.Tensor]:
+    torchvision_ops.ensure()
+    from facenet_pytorch import InceptionResnetV1
+
+    # The meta device gives names and shapes, and takes no memory.
+    with torch.device("meta"):
+        return dict(InceptionResnetV1().state_dict())
