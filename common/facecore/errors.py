@@ -22,6 +22,7 @@ FaceError                       AwsError marks those that come from AWS (*)
     ├── CapacityError        * EC2 has no machine of this kind in this place now
     ├── DepthUnknownError       a queue's depth could not be read
     ├── OverloadedError         overloaded: too many requests are waiting
+    ├── UploadTimeoutError      slow_upload: the client did not send its file in time
     └── ResultTimeoutError      timeout: no result came in time
 """
 
@@ -141,6 +142,12 @@ class OverloadedError(RetryableError):
     """Too many requests are waiting."""
 
     code = "overloaded"
+
+
+class UploadTimeoutError(RetryableError):
+    """The client did not send its file in time."""
+
+    code = "slow_upload"
 
 
 class ResultTimeoutError(RetryableError):
