@@ -1,0 +1,94 @@
+"""Starts the web tier: reads the settings, wires the parts together, serves until it is told to stop."""
+
+import os
+import sys
+
+from facecore import logs
+from facecore.aws import Aws
+from facecore.errors import SettingsError
+from facecore.logs import get_logger
+from facecore.metrics import new_registry
+from facecore.objects import Bucket
+from facecore.queues import Queue
+from facecore.settings import load
+from fastapi import FastAPI
+
+from faceweb import dispatcher
+from faceweb.app import create_app
+from faceweb.exchange import Exchange
+from faceweb.health import Readiness
+from faceweb.intake import Intake
+from faceweb.metrics import Metrics
+from faceweb.pages import Pages
+from faceweb.replies import Replies
+from faceweb.server import Server, allow_open_files, listen
+from faceweb.settings import WebSettings
+from faceweb.threads import DaemonThreads
+from faceweb.waiters import Waiters
+
+log = get_logger(__name__)
+
+EXIT_PORT = 1
+EXIT_SETTINGS = 2
+HEALTH_THREADS = 4
+FILES_PER_REQUEST = 2
+"""A connection and a temporary file."""
+OTHER_FILES = 256
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT. Returns 0 then, 1 where the port cannot be had, 2 for wrong settings."""
+    try:
+        settings = load(WebSettings, os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"faceweb: {error}\n")
+        return EXIT_SETTINGS
+    logs.configure("web", settings.log_level)
+    allow_open_files(settings.max_waiting * FILES_PER_REQUEST + OTHER_FILES)
+    try:
+        # Before anything is received: a second process on the port must not take the first one's replies.
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        sys.stderr.write(f"faceweb: cannot listen on {settings.host} port {settings.port}: {error.strerror}\n")
+        return EXIT_PORT
+    waiters = Waiters(settings.max_waiting)
+    server = Server(build(settings, waiters), waiters, settings.shutdown_s, settings.log_level)
+    log.info("serving", host=settings.host, port=listener.getsockname()[1], reply_queue=settings.reply_to)
+    server.run(sockets=[listener])
+    log.info("stopped")
+    return 0
+
+
+def build(settings: WebSettings, waiters: Waiters) -> FastAPI:
+    """The app with its collaborators on AWS, or on what stands in for it."""
+    aws = Aws(settings)
+    connections = settings.aws_threads + HEALTH_THREADS
+    s3 = aws.client("s3", max_connections=connections)
+    sqs = aws.client("sqs", max_connections=connections)
+    polling = aws.client("sqs", max_connections=1, read_timeout_s=dispatcher.READ_TIMEOUT_S)
+    in_bucket, out_bucket = Bucket(s3, settings.in_bucket), Bucket(s3, settings.out_bucket)
+    requests = Queue(sqs, settings.request_queue)
+    metrics = Metrics(new_registry("web", settings.id), waiters)
+    replies = Replies(Queue(polling, settings.reply_to), waiters, metrics)
+    exchange = Exchange(
+        store=in_bucket,
+        outbox=requests,
+        waiters=waiters,
+        threads=DaemonThreads(settings.aws_threads, "aws"),
+        reply_to=settings.reply_to,
+        result_timeout_s=settings.result_timeout_s,
+    )
+    checks = {
+        "the request queue": requests.depth,
+        "the reply queue": replies.check,
+        "the bucket of photographs": in_bucket.check,
+        "the bucket of results": out_bucket.check,
+    }
+    return create_app(
+        intake=Intake(settings, waiters, exchange, metrics),
+        # Threads of their own, so that a queue of uploads does not make the service look broken.
+        readiness=Readiness(checks, DaemonThreads(HEALTH_THREADS, "health")),
+        metrics=metrics,
+        pages=Pages(),
+        lifespan=replies.received,
+    )
