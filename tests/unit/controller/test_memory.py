@@ -1,0 +1,89 @@
+"""What is remembered, and for how long."""
+
+from facecontroller.memory import MAX_HOLD_S, UNSEEN_FOR_S, recall, remember
+from facecontroller.model import (
+    LAUNCH,
+    Failure,
+    Hold,
+    Instance,
+    Launch,
+    Memory,
+    Observation,
+    Outcome,
+    State,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = 1_000_000.0
+
+
+def sample(demand: int, at: float, *instances: Instance) -> Observation:
+    return Observation(at, demand, "ami", instances)
+
+
+def test_everything_that_succeeded_is_remembered() -> None:
+    outcome = Outcome(("i-1",), {2: "i-2", 3: None}, ("i-4",), ("i-5",))
+    memory = remember(Memory(), outcome, NOW)
+    assert memory.starts == {"i-1": NOW}
+    assert memory.launches == {2: Launch(NOW, "i-2"), 3: Launch(NOW, None)}
+    assert (memory.stops, memory.terminations) == ({"i-4": NOW}, {"i-5": NOW})
+
+
+def test_a_start_undoes_the_mark_of_a_stop() -> None:
+    memory = remember(Memory(stops={"i-1": NOW - 9, "i-2": NOW - 9}), Outcome(started=("i-1",)), NOW)
+    assert memory.stops == {"i-2": NOW - 9}
+
+
+def test_a_stop_that_is_seen_is_forgotten() -> None:
+    memory = Memory(stops={"i-1": NOW, "i-2": NOW})
+    seen = (
+        Instance("i-1", 1, State.STOPPING, "ami", NOW, NOW),
+        Instance("i-2", 2, State.RUNNING, "ami", NOW, NOW),
+    )
+    assert recall(memory, sample(1, NOW, *seen), NOW).stops == {"i-2": NOW}
+
+
+@given(st.floats(-1e6, 1e6))
+def test_marks_expire_wherever_the_clock_goes(shift_s: float) -> None:
+    marked = Memory({"a": NOW}, {1: Launch(NOW, None)}, {"b": NOW}, {"c": NOW}, {"d": Hold(1, NOW + 2)})
+    memory = recall(marked, None, NOW + shift_s)
+    kept = abs(shift_s) < UNSEEN_FOR_S
+    assert [len(marks) for marks in (memory.starts, memory.launches, memory.stops, memory.terminations)] == (
+        [int(kept)] * 4
+    )
+    assert bool(memory.holds) == (-MAX_HOLD_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
+
+
+def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
+    memory, held_s = Memory(), []
+    for _ in range(2000):
+        memory = remember(memory, Outcome(failures=(Failure("launch", LAUNCH, "X", ""),)), NOW)
+        held_s.append(memory.holds[LAUNCH].until - NOW)
+    assert held_s[:6] == [2, 4, 8, 16, MAX_HOLD_S, MAX_HOLD_S]
+    assert held_s[-1] == MAX_HOLD_S
+
+
+def test_a_success_ends_the_row_of_failures() -> None:
+    holds = {LAUNCH: Hold(3, NOW), "i-1": Hold(3, NOW), "i-2": Hold(3, NOW)}
+    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched={1: "i-9"}), NOW)
+    assert set(memory.holds) == {"i-2"}
+
+
+def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
+    outcome = Outcome(launched={1: "i-9"}, failures=(Failure("launch", LAUNCH, "X", ""),))
+    assert remember(Memory(holds={LAUNCH: Hold(3, NOW)}), outcome, NOW).holds == {LAUNCH: Hold(1, NOW + 2)}
+
+
+def test_a_row_of_zeros_begins_with_its_first_sample_and_ends_with_any_other() -> None:
+    memory = recall(Memory(), sample(0, NOW), NOW)
+    memory = recall(memory, sample(0, NOW + 30), NOW + 30)
+    assert (memory.zero_since, memory.sampled_at) == (NOW, NOW + 30)
+    assert recall(memory, sample(1, NOW + 31), NOW + 31).zero_since is None
+
+
+def test_a_gap_or_an_old_or_failed_sample_breaks_the_row_of_zeros() -> None:
+    memory = Memory(zero_since=NOW - 200, sampled_at=NOW)
+    assert recall(memory, sample(0, NOW + 31), NOW + 31).zero_since == NOW + 31
+    assert recall(memory, sample(0, NOW + 1), NOW + 32).zero_since is None
+    assert recall(memory, None, NOW + 1).zero_since is None
