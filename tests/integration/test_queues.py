@@ -1,0 +1,128 @@
+"""Queues: one contract, kept by SQS as the emulator has it and by the fake that unit tests use."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from facecore.aws import Aws
+from facecore.errors import DepthUnknownError, NotFoundError, RefusedError, UnavailableError
+from facecore.queues import Depth, Queue
+from facecore.settings import AwsSettings
+from fake_aws import Clock, FakeQueue
+
+
+@dataclass
+class Contract:
+    """A queue, its dead queue, and how time passes for both."""
+
+    queue: Queue | FakeQueue
+    dead: Queue | FakeQueue
+    sleep: Callable[[float], None]
+
+
+@pytest.fixture(params=["sqs", "fake"])
+def contract(request: pytest.FixtureRequest) -> Contract:
+    """The same contract twice."""
+    if request.param == "fake":
+        clock = Clock()
+        dead = FakeQueue("dead", clock)
+        return Contract(FakeQueue("requests", clock, dead=dead), dead, clock.sleep)
+    settings: AwsSettings = request.getfixturevalue("deployment")
+    sqs = Aws(settings).client("sqs")
+    return Contract(Queue(sqs, settings.request_queue), Queue(sqs, settings.dead_queue), time.sleep)
+
+
+def test_a_message_arrives_once_and_is_deleted(contract: Contract) -> None:
+    contract.queue.send("héllo")
+    (message,) = contract.queue.receive(wait_s=1)
+    assert (message.body, message.receive_count) == ("héllo", 1)
+    assert contract.queue.receive() == []
+    assert contract.queue.depth() == Depth(visible=0, in_flight=1, delayed=0)
+    contract.queue.delete([message.receipt])
+    assert contract.queue.depth().total == 0
+
+
+def test_a_message_that_is_not_deleted_comes_again(contract: Contract) -> None:
+    contract.queue.send("work")
+    contract.queue.receive(visibility_s=1)
+    contract.sleep(1.2)
+    (again,) = contract.queue.receive()
+    assert (again.body, again.receive_count) == ("work", 2)
+
+
+def test_an_extended_message_stays_hidden(contract: Contract) -> None:
+    contract.queue.send("long work")
+    (message,) = contract.queue.receive(visibility_s=1)
+    contract.queue.extend(message.receipt, 30)
+    contract.sleep(1.2)
+    assert contract.queue.receive() == []
+    assert contract.queue.depth().in_flight == 1
+
+
+def test_after_three_receives_a_message_is_dead(contract: Contract) -> None:
+    contract.queue.send("poison")
+    for count in (1, 2, 3):
+        (message,) = contract.queue.receive(visibility_s=1)
+        assert message.receive_count == count
+        contract.sleep(1.2)
+    assert contract.queue.receive() == []
+    assert (contract.queue.depth().total, contract.dead.depth().total) == (0, 1)
+
+
+def test_more_than_a_batch_is_deleted(contract: Contract) -> None:
+    for number in range(23):
+        contract.queue.send(str(number))
+    receipts: dict[str, str] = {}
+    while len(receipts) < 23:
+        receipts |= {message.body: message.receipt for message in contract.queue.receive(max_messages=10)}
+    contract.queue.delete(list(receipts.values()))
+    assert contract.queue.depth().total == 0
+
+
+def test_a_message_over_the_limit_is_refused(contract: Contract) -> None:
+    # Of one byte each: the emulator counts characters where SQS counts bytes.
+    contract.queue.send("x" * 1024)
+    with pytest.raises(RefusedError):
+        contract.queue.send("x" * 1025)
+
+
+def test_an_empty_poll_brings_nothing(contract: Contract) -> None:
+    assert contract.queue.receive(max_messages=10, wait_s=1) == []
+
+
+def test_deleting_nothing_asks_nobody(contract: Contract) -> None:
+    contract.queue.delete([])
+    assert contract.queue.depth().total == 0
+
+
+def test_a_queue_that_does_not_exist_is_not_found(deployment: AwsSettings) -> None:
+    queue = Queue(Aws(deployment).client("sqs"), "no-such-queue")
+    for call in (queue.receive, queue.depth, lambda: queue.send("x"), lambda: queue.delete(["x"])):
+        with pytest.raises(NotFoundError, match="no-such-queue"):
+            call()
+
+
+def test_a_message_that_cannot_be_deleted_is_an_error(deployment: AwsSettings) -> None:
+    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)  # type: ignore[arg-type]
+    with pytest.raises(UnavailableError, match="1 messages stay"):
+        queue.delete(["receipt"])
+
+
+def test_a_depth_with_a_number_missing_is_unknown(deployment: AwsSettings) -> None:
+    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)  # type: ignore[arg-type]
+    with pytest.raises(DepthUnknownError, match=deployment.request_queue):
+        queue.depth()
+
+
+class PartialSqs:
+    """SQS that does part of what it is asked, as the service may: the emulator never does."""
+
+    def __init__(self, sqs: object) -> None:
+        self.get_queue_url = sqs.get_queue_url  # type: ignore[attr-defined]
+
+    def delete_message_batch(self, **_arguments: object) -> dict[str, object]:
+        return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError"}]}
+
+    def get_queue_attributes(self, **_arguments: object) -> dict[str, object]:
+        return {"Attributes": {"ApproximateNumberOfMessages": "3", "ApproximateNumberOfMessagesDelayed": "0"}}
