@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facecore.errors import NotFoundError, RefusedError, TooLargeError
@@ -37,9 +37,12 @@ class Journal:
     steps: list[str] = field(default_factory=list)
     failures: dict[str, list[Exception]] = field(default_factory=dict)
     crash_after: int | None = None
+    before: Callable[[str], object] = lambda _step: None
+    """Called before each step, and may raise."""
 
     def begin(self, step: str) -> None:
         """Raises what is planned for this step, before it has any effect."""
+        self.before(step)
         if planned := self.failures.get(step):
             raise planned.pop(0)
 

@@ -104,13 +104,13 @@ def test_a_queue_that_does_not_exist_is_not_found(deployment: AwsSettings) -> No
 
 
 def test_a_message_that_cannot_be_deleted_is_an_error(deployment: AwsSettings) -> None:
-    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)  # type: ignore[arg-type]
+    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
     with pytest.raises(UnavailableError, match="1 messages stay"):
         queue.delete(["receipt"])
 
 
 def test_a_depth_with_a_number_missing_is_unknown(deployment: AwsSettings) -> None:
-    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)  # type: ignore[arg-type]
+    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
     with pytest.raises(DepthUnknownError, match=deployment.request_queue):
         queue.depth()
 
@@ -119,7 +119,7 @@ class PartialSqs:
     """SQS that does part of what it is asked, as the service may: the emulator never does."""
 
     def __init__(self, sqs: object) -> None:
-        self.get_queue_url = sqs.get_queue_url  # type: ignore[attr-defined]
+        self.get_queue_url = sqs.get_queue_url
 
     def delete_message_batch(self, **_arguments: object) -> dict[str, object]:
         return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError"}]}

@@ -220,10 +220,8 @@ class Worker:
         subject, distance, told = None, None, None
         try:
             with self._timed("fetch", timings):
-                image = self._images.get(
-                    request.key, version=request.version, max_bytes=self._settings.max_upload_bytes
-                )
-            recognition = recogniser.recognise(image.content)
+                image = self._image(request)
+            recognition = recogniser.recognise(image)
         except (BadImageError, NoFaceError, TooLargeError) as error:
             told = answers.result_error(error)
         else:
@@ -237,6 +235,14 @@ class Worker:
             instance=self._settings.instance_id,
             timings=timings,
         )
+
+    def _image(self, request: Request) -> bytes:
+        limit_bytes = self._settings.max_upload_bytes
+        try:
+            return self._images.get(request.key, version=request.version, max_bytes=limit_bytes).content
+        except TooLargeError as error:
+            # The bucket's name in the error is not for clients.
+            raise TooLargeError(f"the image is over {limit_bytes} bytes") from error
 
     @contextmanager
     def _timed(self, phase: str, timings: dict[str, float]) -> Iterator[None]:

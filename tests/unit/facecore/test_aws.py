@@ -57,7 +57,7 @@ BOTO_ERRORS = sorted(
 
 def answer(code: str, status: int) -> boto.ClientError:
     response = {"Error": {"Code": code, "Message": "why"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return boto.ClientError(response, "AnyOperation")  # type: ignore[arg-type]
+    return boto.ClientError(response, "AnyOperation")
 
 
 def translation(error: Exception) -> AwsError:
@@ -129,7 +129,7 @@ def test_errors_that_are_not_of_aws_pass() -> None:
 
 
 def settings(**fields: str) -> AwsSettings:
-    return AwsSettings(**({"id": "test", "endpoint_url": "http://127.0.0.1:9"} | fields))  # type: ignore[arg-type]
+    return AwsSettings(**({"id": "test", "endpoint_url": "http://127.0.0.1:9"} | fields))
 
 
 def test_a_client_is_bounded_in_time_and_attempts() -> None:

@@ -77,4 +77,4 @@ def test_a_rule_over_several_fields_is_told_without_a_variable() -> None:
 def test_settings_are_frozen() -> None:
     settings = load(AwsSettings, {"EFACE_ID": "ab"})
     with pytest.raises(ValidationError):
-        settings.id = "cd"  # type: ignore[misc]
+        settings.id = "cd"
