@@ -1,0 +1,30 @@
+"""The real worker with a recogniser that is slow, hangs, breaks or kills its process where the image says so."""
+
+import os
+import sys
+import time
+
+from faceworker.main import main
+from faceworker.recogniser.interface import Recognition
+from faceworker.recogniser.noop import NoopRecogniser
+
+SLOW_S = 3.0
+
+
+class CrashingRecogniser(NoopRecogniser):
+    """Knows nobody, and does what the first bytes of the image say."""
+
+    def recognise(self, image: bytes) -> Recognition:
+        if image.startswith(b"SLOW"):
+            time.sleep(SLOW_S)
+        if image.startswith(b"HANG"):
+            time.sleep(3600)
+        if image.startswith(b"BUG"):
+            raise RuntimeError("a bug in a library")
+        if image.startswith(b"CRASH"):
+            os.abort()
+        return super().recognise(image)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ, build=lambda _settings, _gallery: CrashingRecogniser()))
