@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     stop = _StopSignal()
     try:
+        settings = load(Settings, os.environ)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        settings = load(Settings, os.environ)
         configure("controller", settings.log_level)
         _control(settings, stop, dry_run=options.dry_run)
     except SettingsError as error:
@@ -89,12 +89,7 @@ def _check_surroundings(settings: Settings, registry: CollectorRegistry, heartbe
     except OSError as error:
         raise SettingsError(f"EFACE_HEARTBEAT_FILE: cannot be written: {error}") from error
     if settings.metrics_port:
-        try:
-            serve(registry, settings.metrics_host, settings.metrics_port)
-        except OSError as error:
-            raise SettingsError(
-                f"EFACE_METRICS_PORT: cannot listen on {settings.metrics_host}:{settings.metrics_port}: {error}"
-            ) from error
+        serve(registry, settings.metrics_host, settings.metrics_port)
 
 
 def _parser() -> argparse.ArgumentParser:

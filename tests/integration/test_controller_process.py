@@ -1,0 +1,170 @@
+"""`python -m facecontroller` as its users start and end it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from facecore.aws import Aws
+from facecore.queues import Queue
+from facecore.settings import AwsSettings
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(deployment: AwsSettings) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+        assert deployment.endpoint_url
+        environment = {
+            **os.environ,
+            "EFACE_ID": deployment.id,
+            "AWS_ENDPOINT_URL": deployment.endpoint_url,
+            "EFACE_TICK_S": "0.1",
+            **variables,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "facecontroller", *arguments],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def line_of(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
+    """The first log line of that event; every line must be JSON."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        entry: dict[str, Any] = json.loads(line)
+        if entry["event"] == event:
+            return entry
+    pytest.fail(f"the controller ended without {event}")
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def end(process: subprocess.Popen[str], with_signal: int = signal.SIGTERM) -> tuple[int, str]:
+    process.send_signal(with_signal)
+    _, errors = process.communicate(timeout=30)
+    return process.returncode, errors
+
+
+def owned(deployment: AwsSettings) -> list[str]:
+    found = (
+        Aws(deployment)
+        .client("ec2")
+        .describe_instances(
+            Filters=[
+                {"Name": "tag:elastic-face:id", "Values": [deployment.id]},
+                {"Name": "tag:Name", "Values": ["app-tier-*"]},
+            ]
+        )
+    )
+    return [i["InstanceId"] for r in found["Reservations"] for i in r["Instances"]]
+
+
+@pytest.fixture
+def queue(deployment: AwsSettings) -> Queue:
+    return Queue(Aws(deployment).client("sqs"), deployment.request_queue)
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(start: Start, with_signal: int) -> None:
+    process = start()
+    line_of(process, "started")
+    status, errors = end(process, with_signal)
+    assert status == 0
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]
+
+
+def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deployment: AwsSettings) -> None:
+    queue.send("a request")
+    process = start()
+    decision = line_of(process, "decision")
+    assert decision["reason"] == "demand 1 wants 1, 0 active, 0 owned"
+    assert decision["launch"] == [1]
+    eventually(lambda: len(owned(deployment)) == 1)
+    assert end(process)[0] == 0
+
+
+def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment: AwsSettings) -> None:
+    queue.send("a request")
+    process = start("--dry-run")
+    assert line_of(process, "would_act")["launch"] == ["app-tier-instance-1"]
+    assert end(process)[0] == 0
+    assert owned(deployment) == []
+
+
+def test_it_outlives_aws_and_ends_while_aws_is_away(start: Start) -> None:
+    process = start(AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert line_of(process, "observation_failed")["code"] == "UnavailableError"
+    status, errors = end(process)
+    assert status == 0
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]
+
+
+def test_it_reports_metrics_and_beats(start: Start, free_port: int, tmp_path: Path) -> None:
+    heartbeat = tmp_path / "beat"
+    process = start(EFACE_METRICS_PORT=str(free_port), EFACE_HEARTBEAT_FILE=str(heartbeat))
+    line_of(process, "started")
+    eventually(lambda: _ticked(free_port))
+    assert heartbeat.exists()
+
+
+def _ticked(port: int) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return "elastic_face_tick_seconds_count 0.0" not in answer.read().decode()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_wrong_settings_end_it_with_a_line_that_names_them(start: Start) -> None:
+    process = start(EFACE_MAX_INSTANCES="many")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.startswith("facecontroller: EFACE_MAX_INSTANCES: ")
+    assert errors.count("\n") == 1
+
+
+def test_a_taken_port_ends_it_with_a_line_that_names_it(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(EFACE_METRICS_PORT=str(port))
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.startswith("facecontroller: ")
+    assert f"127.0.0.1:{port}" in errors
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_it(start: Start, tmp_path: Path) -> None:
+    process = start(EFACE_HEARTBEAT_FILE=str(tmp_path / "missing" / "beat"))
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.startswith("facecontroller: EFACE_HEARTBEAT_FILE: ")

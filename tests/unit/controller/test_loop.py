@@ -1,0 +1,163 @@
+"""One tick after the other: what is logged, what is counted, and what time it takes."""
+
+from pathlib import Path
+
+import pytest
+from controller_fakes import FakeClock, FakeEc2, FakeQueue
+from facecontroller.fleet import Ec2Fleet
+from facecontroller.loop import Controller, Heartbeat, Pace, run
+from facecontroller.metrics import Metrics
+from facecontroller.model import Config
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+CONFIG = Config(max_instances=15, boot_timeout_s=300, reap_after_s=300, max_age_s=86_400)
+
+
+class Bench:
+    """A controller with everything around it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.ec2 = FakeEc2(self.clock)
+        self.queue = FakeQueue()
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry, self.clock)
+        fleet = Ec2Fleet(self.ec2, "local", "local-worker")
+        self.controller = Controller(self.queue, fleet, CONFIG, self.metrics, self.clock)
+
+    def ticks(self, count: int) -> list[str]:
+        with capture_logs() as lines:
+            for _ in range(count):
+                self.clock.now += 1
+                self.controller.tick()
+        return [line["event"] for line in lines if line["log_level"] != "debug"]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"elastic_face_{name}", labels)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_quiet_tick_logs_nothing(bench: Bench) -> None:
+    assert bench.ticks(50) == []
+
+
+def test_a_burst_is_decided_once_and_logged_once(bench: Bench) -> None:
+    bench.queue.demand = 100
+    assert bench.ticks(40) == ["decision"]
+    assert len(bench.ec2.in_state("running")) == 15
+
+
+def test_a_decision_is_logged_with_its_reason_and_figures(bench: Bench) -> None:
+    bench.queue.demand = 2
+    with capture_logs() as lines:
+        bench.controller.tick()
+    assert lines[0] == {
+        "event": "decision",
+        "log_level": "info",
+        "reason": "demand 2 wants 2, 0 active, 0 owned",
+        "demand": 2,
+        "desired": 2,
+        "active": 0,
+        "owned": 0,
+        "launch": (1, 2),
+    }
+
+
+def test_a_change_of_demand_is_logged_though_nothing_is_done(bench: Bench) -> None:
+    bench.queue.demand = 20
+    bench.ticks(1)
+    bench.queue.demand = 19
+    assert bench.ticks(3) == ["decision"]
+
+
+def test_an_outage_is_logged_when_it_begins_and_when_it_ends(bench: Bench) -> None:
+    bench.queue.failures = 20
+    assert bench.ticks(30) == ["observation_failed", "observation_recovered"]
+    assert bench.metric("failures_total", code="ServiceUnavailable") == 20
+
+
+def test_demand_that_cannot_be_read_starts_nothing(bench: Bench) -> None:
+    bench.queue.demand, bench.queue.failures = 5, 1
+    assert not bench.controller.tick()
+    assert bench.ec2.calls["run_instances"] == 0
+    assert bench.controller.tick()
+    assert bench.ec2.calls["run_instances"] == 5
+
+
+def test_a_failed_launch_is_logged_and_tried_again_later(bench: Bench) -> None:
+    bench.queue.demand = 1
+    bench.ec2.faults["run_instances"] = ["InsufficientInstanceCapacity"]
+    assert bench.ticks(3) == ["decision", "action_failed", "decision"]
+    assert bench.metric("failures_total", code="InsufficientInstanceCapacity") == 1
+
+
+def test_the_metrics_follow(bench: Bench) -> None:
+    bench.queue.demand = 20
+    bench.ticks(1)
+    assert (bench.metric("demand"), bench.metric("instances_desired")) == (20, 15)
+    assert bench.metric("actions_total", action="launch") == 15
+    bench.ticks(1)
+    assert (bench.metric("instances_active"), bench.metric("instances_owned")) == (15, 15)
+    bench.clock.now += 4
+    assert bench.metric("observation_age_seconds") == 4
+
+
+class EnoughError(Exception):
+    """Ends a run."""
+
+
+def test_the_loop_keeps_its_rhythm_and_its_heart_beats(bench: Bench, tmp_path: Path) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        bench.clock.now += seconds + 0.25
+        if len(slept) == 4:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        run(
+            bench.controller,
+            bench.metrics,
+            1,
+            Heartbeat(str(tmp_path / "beat")),
+            sleep=sleep,
+            monotonic=bench.clock,
+        )
+    assert slept == [1, 0.75, 0.75, 0.75]
+    assert (tmp_path / "beat").exists()
+    assert bench.metric("tick_seconds_count") == 4
+
+
+def test_no_heartbeat_file_is_no_heartbeat() -> None:
+    Heartbeat("").beat()
+
+
+def test_the_pace_slows_down_while_ticks_fail_and_recovers_at_once() -> None:
+    pace, now, waits = Pace(1, 0), 0.0, []
+    for succeeded in (False, False, False, False, True):
+        waits.append(pace.wait_s(succeeded, now))
+        now += waits[-1]
+    assert waits == [2, 4, 5, 5, 1]
+
+
+def test_a_long_tick_is_not_made_up_for() -> None:
+    pace = Pace(1, 0)
+    assert [pace.wait_s(True, 30), pace.wait_s(True, 30.1)] == pytest.approx([0, 0.9])
+
+
+@given(st.floats(0.05, 10), st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=30))
+def test_the_wait_is_within_bounds(tick_s: float, ticks: list[tuple[bool, float]]) -> None:
+    pace, now = Pace(tick_s, 0), 0.0
+    for succeeded, took_s in ticks:
+        now += took_s
+        wait_s = pace.wait_s(succeeded, now)
+        assert 0 <= wait_s <= max(tick_s, 5) + 1e-6
+        now += wait_s

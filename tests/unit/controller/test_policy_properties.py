@@ -1,0 +1,193 @@
+"""The invariants of ELASTICITY.md that hold for any single decision."""
+
+from dataclasses import replace
+
+from facecontroller.memory import remember
+from facecontroller.model import (
+    LAUNCH,
+    Actions,
+    Config,
+    Decision,
+    Hold,
+    Instance,
+    Launch,
+    Memory,
+    Observation,
+    Outcome,
+    State,
+)
+from facecontroller.policy import decide
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOW = 1_000_000.0
+DAY_S = 86_400.0
+CONFIG = Config(max_instances=6, boot_timeout_s=300, reap_after_s=300, max_age_s=DAY_S)
+CONFIGS = st.builds(lambda n: replace(CONFIG, max_instances=n), st.integers(0, 8))
+AGES_S = st.sampled_from([0.0, 1.0, 59.0, 61.0, 299.0, 301.0, 4000.0, DAY_S + 1])
+IDS = [f"i-{n}" for n in range(10)]
+
+
+@st.composite
+def instances(draw: st.DrawFn, most: int = 9) -> tuple[Instance, ...]:
+    found = []
+    for n in range(draw(st.integers(0, most))):
+        created, started = sorted([draw(AGES_S), draw(AGES_S)], reverse=True)
+        found.append(
+            Instance(
+                IDS[n],
+                draw(st.sampled_from([n + 1, n + 1, n + 1, None])),
+                draw(st.sampled_from(State)),
+                draw(st.sampled_from(["new", "new", "former"])),
+                NOW - created,
+                NOW - started,
+            )
+        )
+    return tuple(found)
+
+
+@st.composite
+def memories(draw: st.DrawFn) -> Memory:
+    """Any memory that the controller can have: it asks one thing of an instance at a time."""
+    times = st.floats(NOW - 90, NOW)
+    asked = draw(st.dictionaries(st.sampled_from(IDS), st.tuples(st.sampled_from("abc"), times)))
+    quiet_s = draw(st.none() | AGES_S)
+    keys = st.sampled_from([*IDS, LAUNCH])
+    return Memory(
+        starts={i: at for i, (kind, at) in asked.items() if kind == "a"},
+        launches=draw(
+            st.dictionaries(st.integers(1, 8), st.builds(Launch, times, st.sampled_from([*IDS, None, "i-hidden"])))
+        ),
+        stops={i: at for i, (kind, at) in asked.items() if kind == "b"},
+        terminations={i: at for i, (kind, at) in asked.items() if kind == "c"},
+        holds=draw(st.dictionaries(keys, st.builds(Hold, st.integers(1, 9), st.floats(NOW - 90, NOW + 30)))),
+        zero_since=None if quiet_s is None else NOW - quiet_s,
+        sampled_at=None if quiet_s is None else NOW - min(quiet_s, 1),
+    )
+
+
+OBSERVATIONS = st.builds(lambda demand, found: Observation(NOW, demand, "new", found), st.integers(0, 12), instances())
+
+
+def all_done(actions: Actions) -> Outcome:
+    launched = {n: f"i-new-{n}" for n in actions.launch}
+    return Outcome(actions.start, launched, actions.stop, actions.terminate)
+
+
+def grown(decision: Decision) -> int:
+    return len(decision.actions.start) + len(decision.actions.launch)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i1_never_more_active_nor_more_owned_than_allowed(seen: Observation, memory: Memory, config: Config) -> None:
+    decision = decide(seen, memory, config, NOW)
+    counts, actions = decision.counts, decision.actions
+    assert counts is not None
+    if grown(decision):
+        assert counts.active + grown(decision) <= config.max_instances
+    if actions.launch:
+        assert counts.owned + len(actions.launch) <= config.max_instances
+    live = sum(1 for i in seen.instances if i.state in (State.PENDING, State.RUNNING, State.STOPPING))
+    assert not actions.start or live + len(actions.start) <= config.max_instances
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i2_nothing_is_started_or_launched_without_demand(seen: Observation, memory: Memory, config: Config) -> None:
+    assert grown(decide(replace(seen, demand=0), memory, config, NOW)) == 0
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i3_nothing_that_runs_is_stopped_while_there_is_demand(
+    seen: Observation, memory: Memory, config: Config
+) -> None:
+    actions = decide(replace(seen, demand=max(seen.demand, 1)), memory, config, NOW).actions
+    states = {i.id: i.state for i in seen.instances}
+    assert not actions.stop
+    assert all(states[i] in (State.STOPPED, State.PENDING) for i in actions.terminate)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i3_nothing_that_runs_is_stopped_on_a_first_zero(seen: Observation, memory: Memory, config: Config) -> None:
+    fresh = replace(memory, zero_since=None)
+    assert not decide(replace(seen, demand=0), fresh, config, NOW).actions.stop
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i6_the_same_observation_after_acting_asks_for_nothing(
+    seen: Observation, memory: Memory, config: Config
+) -> None:
+    first = decide(seen, memory, config, NOW)
+    again = decide(seen, remember(first.memory, all_done(first.actions), NOW), config, NOW)
+    assert not again.actions
+
+
+@given(OBSERVATIONS, memories(), CONFIGS, st.integers(1, 20))
+def test_i8_more_demand_never_gets_less(seen: Observation, memory: Memory, config: Config, more: int) -> None:
+    fewer = grown(decide(seen, memory, config, NOW))
+    assert grown(decide(replace(seen, demand=seen.demand + more), memory, config, NOW)) >= fewer
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i8_one_more_active_never_gets_more(seen: Observation, memory: Memory, config: Config) -> None:
+    extra = Instance("i-extra", 99, State.RUNNING, "new", NOW, NOW)
+    more_active = replace(seen, instances=(*seen.instances, extra))
+    before, after = (decide(o, memory, config, NOW) for o in (seen, more_active))
+    assert grown(after) <= grown(before)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS, st.floats(30.1, 4000))
+def test_i9_an_old_observation_takes_nothing_away_and_keeps_the_cap(
+    seen: Observation, memory: Memory, config: Config, age_s: float
+) -> None:
+    decision = decide(seen, memory, config, NOW + age_s)
+    assert decision.actions.stop == decision.actions.terminate == ()
+    assert decision.counts is not None
+    assert not decision.actions.launch or (decision.counts.owned + len(decision.actions.launch) <= config.max_instances)
+
+
+@given(memories(), CONFIGS)
+def test_i9_a_failed_observation_does_nothing(memory: Memory, config: Config) -> None:
+    assert not decide(None, memory, config, NOW).actions
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i10_only_observed_instances_are_touched_and_each_once(
+    seen: Observation, memory: Memory, config: Config
+) -> None:
+    actions = decide(seen, memory, config, NOW).actions
+    touched = (*actions.start, *actions.stop, *actions.terminate)
+    assert set(touched) <= {i.id for i in seen.instances}
+    assert len(set(touched)) == len(touched)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_new_names_are_unique_and_within_the_maximum(seen: Observation, memory: Memory, config: Config) -> None:
+    launch = decide(seen, memory, config, NOW).actions.launch
+    assert not set(launch) & {i.number for i in seen.instances}
+    assert len(set(launch)) == len(launch)
+    assert all(1 <= n <= config.max_instances for n in launch)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i14_every_over_age_instance_that_is_stopped_goes(seen: Observation, memory: Memory, config: Config) -> None:
+    calm = replace(memory, holds={}, terminations={}, starts={})
+    aged = {i.id for i in seen.instances if i.state is State.STOPPED and NOW - i.created_at > DAY_S}
+    assert aged - calm.stops.keys() <= set(decide(seen, calm, config, NOW).actions.terminate)
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i15_an_instance_that_fails_to_start_does_not_hold_up_the_others(
+    seen: Observation, memory: Memory, config: Config
+) -> None:
+    calm = replace(memory, holds={})
+    first = decide(seen, calm, config, NOW)
+    held = replace(calm, holds={i: Hold(1, NOW + 2) for i in first.actions.start})
+    second = decide(seen, held, config, NOW)
+    assert not set(second.actions.start) & set(first.actions.start)
+    assert set(second.actions.launch) >= set(first.actions.launch)
+
+
+@settings(max_examples=25)
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_a_decision_is_a_function_of_its_arguments(seen: Observation, memory: Memory, config: Config) -> None:
+    assert decide(seen, memory, config, NOW) == decide(seen, memory, config, NOW)

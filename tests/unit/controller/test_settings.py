@@ -1,0 +1,40 @@
+"""The controller's settings."""
+
+import pytest
+from facecontroller.model import Config
+from facecontroller.settings import Settings
+from facecore.errors import SettingsError
+from facecore.settings import load
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = load(Settings, {"EFACE_ID": "local"})
+    assert settings.config() == Config(15, 300, 300, 86_400)
+    assert (settings.tick_s, settings.worker_template, settings.metrics_port) == (1, "local-worker", 0)
+
+
+def test_the_launch_template_can_be_another() -> None:
+    assert load(Settings, {"EFACE_ID": "x1", "EFACE_LAUNCH_TEMPLATE": "big"}).worker_template == "big"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_INSTANCES", "-1"),
+        ("MAX_INSTANCES", "10001"),
+        ("TICK_S", "0"),
+        ("TICK_S", "nan"),
+        ("BOOT_TIMEOUT_S", "29"),
+        ("REAP_AFTER_S", "59"),
+        ("MAX_AGE_S", "599"),
+        ("METRICS_PORT", "65536"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"EFACE_{name}"):
+        load(Settings, {"EFACE_ID": "local", f"EFACE_{name}": value})
+
+
+def test_reaping_later_than_retiring_is_refused() -> None:
+    with pytest.raises(SettingsError, match="EFACE_REAP_AFTER_S must not be above EFACE_MAX_AGE_S"):
+        load(Settings, {"EFACE_ID": "local", "EFACE_REAP_AFTER_S": "700", "EFACE_MAX_AGE_S": "600"})

@@ -1,0 +1,224 @@
+"""The controller against an EC2 that lags, fails and boots slowly, with histories that hypothesis makes up."""
+
+from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2, FakeQueue, Machine
+from facecontroller.fleet import Ec2Fleet, client_token
+from facecontroller.loop import Controller
+from facecontroller.metrics import Metrics
+from facecontroller.model import Config
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from prometheus_client import CollectorRegistry
+
+MAX = 4
+CONFIG = Config(max_instances=MAX, boot_timeout_s=120, reap_after_s=120, max_age_s=3600)
+BOUND_S = 120 + 60 + 30 + 30
+"""For I4: a hung boot, a launch whose answer was lost, the longest hold, and the boot itself."""
+GRACE_S = 120 + 120 + 30
+IDLE_S = 20
+"""After which a worker without work powers its instance off."""
+FAULTS = st.sampled_from(
+    ["InsufficientInstanceCapacity", "RequestLimitExceeded", "UnauthorizedOperation", "InternalError", LOST_ANSWER]
+)
+CALLS = st.sampled_from(["run_instances", "start_instances", "stop_instances", "terminate_instances"])
+
+
+class World(RuleBasedStateMachine):
+    """One deployment beside another one's instance, whose invariants are checked after each tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.ec2 = FakeEc2(self.clock)
+        self.queue = FakeQueue()
+        self.foreign = self.ec2.add("app-tier-instance-1", "running", owner="other")
+        self.ec2.add("app-tier-instance-x", "stopped", owner="other", image="former")
+        self.forgot_launches = False
+        self.stuck: set[str] = set()
+        self.idle_since: dict[str, float] = {}
+        self.start_controller()
+
+    def start_controller(self) -> None:
+        metrics = Metrics(CollectorRegistry(), self.clock)
+        fleet = Ec2Fleet(self.ec2, "local", "local-worker")
+        self.controller = Controller(self.queue, fleet, CONFIG, metrics, self.clock)
+
+    def tick(self, step_s: float = 1) -> None:
+        before = self.clock.now
+        self.clock.now += step_s
+        self.workers_idle(before)
+        busy = {m.id for m in self.workers()} if self.queue.demand else set()
+        self.ec2.stopped_by_call.clear()
+        self.controller.tick()
+        assert not busy & set(self.ec2.stopped_by_call), "I3: stopped what may hold a request"
+        assert not self.ec2.touched & {self.foreign}, "I10: touched a foreign instance"
+        self.check_cap()
+
+    def workers(self) -> list[Machine]:
+        return [m for m in self.ec2.in_state("running") if m.id not in self.stuck]
+
+    def workers_idle(self, before: float) -> None:
+        ids = {m.id for m in self.workers()} if not self.queue.demand else set()
+        self.idle_since = {i: self.idle_since.get(i, before) for i in ids}
+        for machine in self.workers():
+            if self.clock.now - self.idle_since.get(machine.id, self.clock.now) >= IDLE_S:
+                self.ec2.power_off(machine)
+
+    def check_cap(self) -> None:
+        alive = self.ec2.alive()
+        if self.forgot_launches:
+            self.forgot_launches = len(alive) > MAX or self.hidden_launches()
+        else:
+            assert len(alive) <= MAX, "I1: more owned than allowed"
+        names = [m.tags["Name"] for m in alive]
+        assert self.forgot_launches or len(set(names)) == len(names), "two instances have one name"
+
+    def hidden_launches(self) -> bool:
+        return any(self.clock.now - m.created_at <= self.ec2.lag_s for m in self.ec2.alive())
+
+    @rule(seconds=st.integers(1, 30))
+    def time_passes(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.tick()
+
+    @rule(requests=st.integers(1, 9))
+    def requests_come(self, requests: int) -> None:
+        self.queue.demand += requests
+        self.tick()
+
+    @precondition(lambda self: self.workers())
+    @rule(requests=st.integers(1, 9))
+    def workers_work(self, requests: int) -> None:
+        self.queue.demand = max(0, self.queue.demand - requests)
+        self.tick()
+
+    @precondition(lambda self: self.workers())
+    @rule()
+    def a_worker_gets_stuck(self) -> None:
+        self.stuck.add(self.workers()[0].id)
+
+    @precondition(lambda self: self.queue.demand and not self.queue.false_zeros)
+    @rule(samples=st.integers(1, 60))
+    def the_queue_seems_empty(self, samples: int) -> None:
+        self.tick()
+        self.queue.false_zeros = samples
+
+    @rule()
+    def the_queue_cannot_be_read(self) -> None:
+        self.queue.failures = 2
+
+    @rule(lag_s=st.sampled_from([0, 1, 5, 20]))
+    def describe_lags(self, lag_s: int) -> None:
+        self.ec2.lag_s = lag_s
+
+    @rule(hang=st.booleans())
+    def boots_hang(self, hang: bool) -> None:
+        self.ec2.boots_hang = hang
+
+    @rule(call=CALLS, faults=st.lists(FAULTS, min_size=1, max_size=3))
+    def calls_fail(self, call: str, faults: list[str]) -> None:
+        self.ec2.faults[call] = list(faults)
+
+    @rule()
+    def a_new_image_comes(self) -> None:
+        self.ec2.image = f"{self.ec2.image}x"
+
+    @rule()
+    def the_controller_is_killed(self) -> None:
+        self.forgot_launches = self.forgot_launches or self.hidden_launches()
+        self.start_controller()
+
+    @rule(hours=st.integers(1, 2))
+    def hours_pass_unwatched(self, hours: int) -> None:
+        self.tick(hours * 3600)
+
+    def teardown(self) -> None:
+        self.heal()
+        self.wanted_work_gets_an_instance()
+        self.nothing_wanted_ends_with_nothing_running()
+        self.old_age_empties_the_pool()
+
+    def heal(self) -> None:
+        self.ec2.lag_s, self.ec2.boots_hang, self.ec2.faults = 0, False, {}
+        self.queue.false_zeros = self.queue.failures = 0
+
+    def wanted_work_gets_an_instance(self) -> None:
+        self.queue.demand = 2
+        for _ in range(BOUND_S // 5):
+            self.tick(5)
+        assert self.ec2.in_state("running"), "I4: nothing runs though there is work"
+        calls = self.ec2.calls["run_instances"] + self.ec2.calls["start_instances"]
+        for _ in range(60):
+            self.tick()
+        assert self.ec2.calls["run_instances"] + self.ec2.calls["start_instances"] == calls, "I13: oscillates"
+
+    def nothing_wanted_ends_with_nothing_running(self) -> None:
+        self.queue.demand = 0
+        for _ in range(GRACE_S // 5):
+            self.tick(5)
+        assert not self.ec2.in_state("pending", "running"), "I5: something runs for nobody"
+        assert len(self.ec2.alive()) <= MAX, "I7: something leaked"
+
+    def old_age_empties_the_pool(self) -> None:
+        self.tick(3700)
+        for _ in range(20):
+            self.tick(5)
+        assert not self.ec2.alive(), "I14: over-age instances remain"
+
+
+World.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestWorld = World.TestCase
+
+
+def world() -> World:
+    made = World()
+    made.queue.demand = MAX
+    return made
+
+
+def test_a_controller_killed_after_launching_does_not_launch_again() -> None:
+    simulated = world()
+    simulated.ec2.lag_s = 5
+    simulated.clock.now = 1_000_000 - 1_000_000 % 60
+    simulated.tick()
+    for _ in range(10):
+        simulated.start_controller()
+        simulated.tick()
+    assert len(simulated.ec2.alive()) == MAX
+
+
+def test_two_controllers_at_once_stay_within_the_cap() -> None:
+    simulated = world()
+    simulated.ec2.lag_s = 2
+    first = simulated.controller
+    simulated.start_controller()
+    for _ in range(30):
+        simulated.tick()
+        first.tick()
+        simulated.check_cap()
+    assert len(simulated.ec2.in_state("running")) == MAX
+
+
+def test_what_is_above_the_cap_goes_once_it_is_stopped() -> None:
+    simulated = world()
+    for n in range(2 * MAX):
+        simulated.ec2.add(f"app-tier-instance-{n}", "stopped")
+    simulated.queue.demand = 0
+    simulated.controller.tick()
+    simulated.clock.now += 10
+    assert len(simulated.ec2.alive()) == MAX
+
+
+def test_no_work_and_no_instance_means_no_call_that_changes_anything() -> None:
+    simulated = World()
+    for _ in range(100):
+        simulated.tick()
+    assert set(simulated.ec2.calls) == {"describe_instances", "describe_launch_template_versions"}
+    assert simulated.ec2.calls["describe_instances"] == 100
+    assert simulated.ec2.calls["describe_launch_template_versions"] == 4
+
+
+def test_a_token_is_one_name_of_one_deployment_in_one_minute() -> None:
+    tokens = {client_token(i, n, at) for i in ("a", "b") for n in ("x", "y") for at in (0, 59.9, 60)}
+    assert len(tokens) == 8
+    assert all(len(token) == 64 for token in tokens)
