@@ -8,6 +8,8 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from faceweb import answers, openapi
 from faceweb.answers import RETRY_AFTER_S, Answer
@@ -18,10 +20,11 @@ from faceweb.metrics import Metrics
 from faceweb.pages import Pages
 from faceweb.responses import plain
 
+METHOD_NOT_ALLOWED = 405
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def create_app(*, intake: Intake, readiness: Readiness, metrics: Metrics, pages: Pages, lifespan: Lifespan) -> FastAPI:
+def create_app(*, intake: Intake, readiness: Readiness, metrics: Metrics, pages: Pages, lifespan: Lifespan) -> ASGIApp:
     """The app. `lifespan` is entered when the server starts, on its event loop, and left when it ends."""
 
     @asynccontextmanager
@@ -38,18 +41,31 @@ def create_app(*, intake: Intake, readiness: Readiness, metrics: Metrics, pages:
         redirect_slashes=False,
         lifespan=entered,
     )
-    app.add_middleware(Edge)
     app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(Exception, _fault)
     _add_recognition(app, intake)
     _add_operation(app, readiness, metrics)
     _add_pages(app, pages)
-    return app
+    return Edge(app)
 
 
-async def _unrouted(_request: Request, error: Exception) -> Response:
+async def _unrouted(request: Request, error: Exception) -> Response:
     """404, 405 and the like, in the form of all other answers."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
-    return plain(answers.of_status(error.status_code), headers=dict(error.headers or {}))
+    # Starlette names the methods of the first route of the address only.
+    allow = {"Allow": ", ".join(_methods(request))} if error.status_code == METHOD_NOT_ALLOWED else {}
+    return plain(answers.of_status(error.status_code), headers=allow)
+
+
+def _methods(request: Request) -> list[str]:
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+async def _fault(request: Request, _error: Exception) -> Response:
+    """500; the error itself is raised on to `Edge`, which logs it."""
+    return plain(answers.internal(request.state.request_id))
 
 
 def _add_recognition(app: FastAPI, intake: Intake) -> None:
@@ -65,15 +81,12 @@ def _add_recognition(app: FastAPI, intake: Intake) -> None:
 
 
 def _add_operation(app: FastAPI, readiness: Readiness, metrics: Metrics) -> None:
-    @app.api_route(
-        "/healthz", methods=["GET", "HEAD"], summary="Does the process live?", response_class=PlainTextResponse
-    )
+    @app.get("/healthz", summary="Does the process live?", response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok"
 
-    @app.api_route(
+    @app.get(
         "/readyz",
-        methods=["GET", "HEAD"],
         summary="Do the queues and buckets answer?",
         response_class=PlainTextResponse,
         responses=openapi.READINESS_RESPONSES,
@@ -90,7 +103,7 @@ def _add_operation(app: FastAPI, readiness: Readiness, metrics: Metrics) -> None
 
 
 def _add_pages(app: FastAPI, pages: Pages) -> None:
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/", include_in_schema=False)
     async def form() -> Response:
         return pages.form()
 

@@ -2,27 +2,28 @@
 
 import asyncio
 import uuid
-from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 32 * 1024
-"""A request's line and headers, or a chunk's header and trailers, may take this much."""
+"""A request's line and headers may take this much, and so may the trailers of a chunked body."""
 HEAD_TIMEOUT_S = 15.0
 """A connection with no request under way at two checks in a row, this far apart, is closed."""
 KEEP_ALIVE_S = 10
 _BAD_REQUEST = b"bad_request: this is not HTTP that can be understood; POST a photograph to / or read /docs"
 
 
-class Connection(H11Protocol):
-    """uvicorn's h11 protocol, whose parser limits heads, with a limit on how long a head may take.
+class Connection(HttpToolsProtocol):
+    """uvicorn's httptools protocol with what it lacks: limits on the size of a head and on how long one may take.
 
-    Without it a client that opens connections and sends nothing, or a byte now and then, holds them for ever.
+    Without them a client that sends headers without end fills the memory, and one that opens connections and sends
+    nothing, or a byte now and then, holds them for ever.
     """
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
     _was_idle = False
+    _head_bytes = 0
+    """Bytes received since a head, or a piece of a body, was last complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to watch the connection."""
@@ -31,31 +32,40 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the watch."""
-        if self._head_timer:
-            self._head_timer.cancel()
+        if self._timer:
+            self._timer.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came, and refuses a head that is too large."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("head too large")
+
+    def on_headers_complete(self) -> None:
+        """Notes that the head is over."""
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Notes that a piece of the body came."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Notes that the body is over."""
+        self._head_bytes = 0
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP in the way that the app answers; after half a response there is no way to."""
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.close()
-            return
-        headers = [
-            ("content-type", "text/plain; charset=utf-8"),
-            ("content-length", str(len(_BAD_REQUEST))),
-            ("connection", "close"),
-            ("x-request-id", str(uuid.uuid4())),
-        ]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=_BAD_REQUEST), h11.EndOfMessage()):
-            self._write(event)
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_bad_request(str(uuid.uuid4())))
         self.transport.close()
 
-    def _write(self, event: Any) -> None:
-        if data := self.conn.send(event):
-            self.transport.write(data)
-
     def _watch(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._check)
+        self._timer = self.loop.call_later(HEAD_TIMEOUT_S, self._check)
 
     def _check(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
@@ -64,3 +74,14 @@ class Connection(H11Protocol):
             return
         self._was_idle = idle
         self._watch()
+
+
+def _bad_request(request_id: str) -> bytes:
+    head = (
+        "HTTP/1.1 400 Bad Request",
+        "content-type: text/plain; charset=utf-8",
+        f"content-length: {len(_BAD_REQUEST)}",
+        f"x-request-id: {request_id}",
+        "connection: close",
+    )
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + _BAD_REQUEST

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from faceweb import answers
 from faceweb.answers import Answer
 from faceweb.responses import plain
+from faceweb.turns import Turns
 
 log = get_logger(__name__)
 
@@ -29,7 +30,7 @@ _EVERYWHERE = {
 
 
 class Edge:
-    """ASGI middleware around everything else.
+    """The ASGI app around everything else.
 
     A response that is sent before the request's body was read (a refusal of an upload that is too large) goes out
     at once, and the rest of the body is read and dropped for a while before the connection closes. Closing it with
@@ -40,6 +41,7 @@ class Edge:
         self._app = app
         self._linger_s = linger_s
         self._linger_idle_s = linger_idle_s
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -50,14 +52,16 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         call = _Call(scope, receive, send, self._linger_s, self._linger_idle_s)
         try:
-            await self._app(scope, call.receive, call.send)
+            if call.has_body:
+                await self._turns.wait()
+            await self._app(_routed(scope), call.receive, call.send)
         except asyncio.CancelledError:
             # Only the server cancels a request: at the very end of its shutdown.
             log.warning("request_cut_off", request_id=request_id)
             await call.answer(answers.unavailable(request_id))
         except Exception:
             log.exception("request_fault", request_id=request_id)
-            if call.started:
+            if call.started and not call.ended:
                 raise
             await call.answer(answers.internal(request_id))
 
@@ -71,9 +75,10 @@ class _Call:
         self._send = send
         self._linger_s = linger_s
         self._linger_idle_s = linger_idle_s
-        self._body_left = _has_body(Headers(scope=scope))
+        self.has_body = self._body_left = _has_body(Headers(scope=scope))
         self._lingers = False
         self.started = False
+        self.ended = False
 
     async def receive(self) -> Message:
         """Passes on what the client sent, and notes when that was all."""
@@ -93,8 +98,10 @@ class _Call:
             await self._send({**message, "more_body": True})
             await self._drain()
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            self.ended = True
         else:
             await self._send(message)
+            self.ended = self.started and not message.get("more_body", False)
 
     async def answer(self, answer: Answer) -> None:
         """Sends an answer of its own, unless a response is on its way."""
@@ -113,6 +120,11 @@ class _Call:
             async with asyncio.timeout(self._linger_s):
                 while self._body_left:
                     await asyncio.wait_for(self.receive(), self._linger_idle_s)
+
+
+def _routed(scope: Scope) -> Scope:
+    """HEAD is answered as GET is; the server leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _has_body(headers: Headers) -> bool:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import uvicorn
 from facecore.errors import UnavailableError
 from facecore.logs import get_logger
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from faceweb.connections import KEEP_ALIVE_S, MAX_HEAD_BYTES, Connection
+from faceweb.connections import KEEP_ALIVE_S, Connection
 from faceweb.waiters import Waiters
 
 log = get_logger(__name__)
@@ -25,14 +25,13 @@ BACKLOG = 2048
 class Server(uvicorn.Server):
     """uvicorn, told how to stop: no more connections, then `shutdown_s` for the requests in hand, then an answer."""
 
-    def __init__(self, app: FastAPI, waiters: Waiters, shutdown_s: float, log_level: str) -> None:
+    def __init__(self, app: ASGIApp, waiters: Waiters, shutdown_s: float, log_level: str) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
                 http=Connection,
                 ws="none",
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=int(shutdown_s) + CANCEL_AFTER_S,
                 backlog=BACKLOG,
