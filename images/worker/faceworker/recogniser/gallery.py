@@ -185,8 +185,10 @@ def _arrays(content: bytes) -> Mapping[str, NDArray[Any]]:
             if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
                 raise GalleryError("the gallery is compressed; it must be stored as it is")
             return {name: _array(archive.read(info)) for name, info in members.items()}
-    # What zipfile and the reader of headers raise for hostile bytes.
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except GalleryError:
+        raise
+    # zipfile and numpy's reader of headers raise nearly every built-in error for hostile bytes.
+    except Exception as error:
         raise GalleryError(f"the gallery cannot be read: {error}") from error
 
 

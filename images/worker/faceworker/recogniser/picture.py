@@ -14,7 +14,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "MPO")
 MAX_SIDE_PX = 800
 """Longer side of a decoded picture. Detection takes time by the pixel (0.1 s here on one core), and the smallest
 face that it finds, 20 px, is then a fortieth of the picture."""
-_WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -69,7 +68,10 @@ def _resizable(image: Image.Image) -> Image.Image:
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode == "1":
         return image.convert("L")
-    return image.convert("I") if image.mode.startswith("I;16") else image
+    if image.mode.startswith("I;16"):
+        # 65,535 = 255 x 257. Pillow's own conversion to 8 bits would clip.
+        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    return image
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
@@ -88,11 +90,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled_to_bytes(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, scaled: 16 bits by 257; wider ones and floats from their least to their most."""
+    """Grey of 32 bits or floats, whose range no format fixes: black for the least value, white for the most."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
     least, most = float(values.min()), float(values.max())
-    if image.mode == "I" and least >= 0 and most <= 0xFFFF:  # noqa: PLR2004
-        least, most = 0.0, float(0xFFFF)
     scaled = (values - least) * (255 / (most - least or 1))
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
 

@@ -1,0 +1,47 @@
+"""The stand-in for torchvision's non-maximum suppression."""
+
+import numpy as np
+import torch
+from faceworker.recogniser import torchvision_ops
+from hypothesis import given
+from hypothesis import strategies as st
+
+COORDINATE = st.integers(0, 60)
+BOXES = st.lists(st.tuples(COORDINATE, COORDINATE, st.integers(1, 40), st.integers(1, 40)), max_size=20)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    width = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
+    height = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return width * height / (sum(areas) - width * height)
+
+
+def by_definition(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if all(overlap(boxes[index], boxes[best]) <= threshold for best in kept):
+            kept.append(int(index))
+    return kept
+
+
+@given(BOXES, st.sampled_from([0.3, 0.5, 0.7]), st.randoms(use_true_random=False))
+def test_nms_is_what_its_definition_says(boxes: list[tuple[int, ...]], threshold: float, random: object) -> None:
+    array = np.array([[x, y, x + w, y + h] for x, y, w, h in boxes], dtype=np.float32).reshape(-1, 4)
+    scores = np.array([random.random() for _ in boxes], dtype=np.float32)
+    kept = torchvision_ops.nms(torch.from_numpy(array), torch.from_numpy(scores), threshold)
+    assert kept.dtype == torch.int64
+    assert kept.tolist() == by_definition(array, scores, threshold)
+
+
+def test_torchvision_has_a_working_nms_whoever_made_it() -> None:
+    torchvision_ops.ensure()
+    from torchvision.ops import batched_nms
+
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
+    kept = batched_nms(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([0, 0, 1, 0]), 0.5)
+    assert kept.tolist() == [0, 2, 3]
+
+
+def test_ensuring_twice_changes_nothing() -> None:
+    assert torchvision_ops.ensure() is torchvision_ops.ensure()
