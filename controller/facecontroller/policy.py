@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 
 from facecontroller.memory import is_old, recall
@@ -33,15 +33,16 @@ def decide(observation: Observation | None, memory: Memory, config: Config, now:
     if observation is None:
         return Decision(Actions(), "the observation failed: nothing is decided on an unknown", memory)
     fleet = _survey(observation, memory, config, now)
-    start, launch = _grow(fleet, memory, config, now)
+    start, launch = _grow(fleet, config)
     counts = Counts(observation.demand, fleet.desired, fleet.active, fleet.owned)
     reason = f"demand {counts.demand} wants {counts.desired}, {counts.active} active, {counts.owned} owned"
+    if LAUNCH in fleet.held:
+        reason += "; launching failed and is left alone for a while"
     if is_old(observation, now):
         reason += "; the observation is old, so nothing is taken away"
         return Decision(Actions(start, launch), reason, memory, counts)
     stop, terminate, why = _shrink(fleet, observation, memory, config, start)
-    actions = Actions(start, launch, _unheld(stop, memory, now), _unheld(terminate, memory, now))
-    return Decision(actions, "; ".join([reason, *why]), memory, counts)
+    return Decision(Actions(start, launch, stop, terminate), "; ".join([reason, *why]), memory, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class _Fleet:
     """Stopped, and nothing has been asked of them; lowest number first."""
     startable: tuple[Instance, ...]
     """Those stopped ones that may be started."""
+    held: frozenset[str]
+    """Instances, or `LAUNCH`, that something failed on a moment ago."""
     taken_numbers: frozenset[int]
 
 
@@ -69,6 +72,7 @@ def _survey(observation: Observation, memory: Memory, config: Config, now: float
     ids = {i.id for i in instances}
     numbers = {i.number for i in instances if i.number is not None}
     unseen = _unseen_launches(memory, ids, numbers)
+    held = frozenset(key for key, hold in memory.holds.items() if now < hold.until)
     ending = memory.stops.keys() | memory.terminations.keys()
     alive = [i for i in instances if i.state in (State.PENDING, State.RUNNING) and i.id not in ending]
     hung = tuple(i for i in alive if _is_hung(i, observation.taken_at, config))
@@ -84,7 +88,8 @@ def _survey(observation: Observation, memory: Memory, config: Config, now: float
         hung=hung,
         running=tuple(i for i in alive if i.state is State.RUNNING),
         stopped=tuple(stopped),
-        startable=tuple(i for i in fit if not _is_held(i.id, memory, now)),
+        startable=tuple(i for i in fit if i.id not in held),
+        held=held,
         taken_numbers=frozenset(numbers | unseen),
     )
 
@@ -99,14 +104,14 @@ def _unseen_launches(memory: Memory, ids: set[str], numbers: set[int]) -> set[in
     }
 
 
-def _grow(fleet: _Fleet, memory: Memory, config: Config, now: float) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _grow(fleet: _Fleet, config: Config) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Ids to start and numbers to launch. A stopped instance has its slot already; a launch needs room."""
     need = max(0, fleet.desired - fleet.active)
     # Binds only where more is owned than allowed: else each stopped instance has a slot of its own.
     slots = max(0, config.max_instances - (fleet.owned - len(fleet.stopped)))
     start = tuple(i.id for i in fleet.startable[: min(need, slots)])
     room = max(0, config.max_instances - fleet.owned)
-    launches = 0 if _is_held(LAUNCH, memory, now) else min(need - len(start), room)
+    launches = 0 if LAUNCH in fleet.held else min(need - len(start), room)
     free = (n for n in range(1, config.max_instances + 1) if n not in fleet.taken_numbers)
     return start, tuple(islice(free, launches))
 
@@ -132,7 +137,9 @@ def _shrink(
         "terminated while stopped: above the maximum": surplus,
         f"stopped: still running after {quiet_s:.0f} s without demand": idle,
     }
-    return idle, (*stale, *aged, *hung, *surplus), [f"{len(ids)} {why}" for why, ids in words.items() if ids]
+    done = {why: tuple(i for i in ids if i not in fleet.held) for why, ids in words.items()}
+    *terminate, stop = done.values()
+    return stop, tuple(chain(*terminate)), [f"{len(ids)} {why}" for why, ids in done.items() if ids]
 
 
 def _is_stale(instance: Instance, observation: Observation) -> bool:
@@ -152,14 +159,6 @@ def _is_idle(instance: Instance, observation: Observation, quiet_s: float, confi
     aged = _is_aged(instance, observation, config)
     enough_s = COUNT_LAG_S if aged else config.reap_after_s
     return quiet_s >= enough_s and observation.taken_at - instance.started_at >= enough_s
-
-
-def _is_held(key: str, memory: Memory, now: float) -> bool:
-    return key in memory.holds and now < memory.holds[key].until
-
-
-def _unheld(ids: Iterable[str], memory: Memory, now: float) -> tuple[str, ...]:
-    return tuple(i for i in ids if not _is_held(i, memory, now))
 
 
 def _ids(instances: Iterable[Instance]) -> tuple[str, ...]:

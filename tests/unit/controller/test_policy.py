@@ -221,7 +221,9 @@ def test_what_is_dying_already_is_no_surplus() -> None:
 
 def test_a_launch_that_failed_is_held_back_but_starting_is_not() -> None:
     memory = remember(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InsufficientInstanceCapacity", ""),)), NOW)
-    assert decide(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9).actions == Actions(start=("i-1",))
+    held = decide(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
+    assert held.actions == Actions(start=("i-1",))
+    assert "launching failed" in held.reason
     assert decide(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == (2,)
 
 
