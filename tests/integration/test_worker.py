@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,12 @@ from facecore.settings import AwsSettings
 
 PATIENCE_S = 60
 CRASHING = [str(Path(__file__).parents[1] / "crashing_worker.py")]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Site:
@@ -173,6 +181,19 @@ def test_a_crashing_request_is_dead_after_three_receives_and_others_pass(site: S
         statuses.append(site.work(CRASHING, EFACE_IDLE_S="3"))
     assert statuses.count(status) == 3
     assert [reply.id for reply in site.answered()] == [other]
+
+
+def test_metrics_are_served_where_a_port_is_given(site: Site) -> None:
+    port = free_port()
+    site.ask(b"image")
+    site.start(EFACE_METRICS_PORT=str(port), EFACE_IDLE_S="20")
+    site.until(site.answered)
+
+    def counted() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return b'eface_worker_answered_total{kind="unknown"} 1.0' in answer.read()
+
+    site.until(counted)
 
 
 def test_a_message_that_cannot_be_read_is_dead_after_three_receives(site: Site) -> None:

@@ -159,7 +159,7 @@ def test_an_endpoint_without_a_host_is_a_wrong_setting() -> None:
 def test_a_profile_that_does_not_exist_is_an_access_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(errors.AccessError, match="nobody"):
-        Aws(settings())
+        Aws(settings()).client("sqs")
 
 
 def test_nobody_listening_is_unavailable() -> None:
