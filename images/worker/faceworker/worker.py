@@ -95,6 +95,9 @@ class Worker:
     Until its message is deleted a request belongs to the queue: whatever ends this process, the message is
     received again, and answered again. Setting `stopping` ends the loop in order: the request in hand is
     finished, and so is one that the outstanding poll still brings, since it would stay hidden otherwise.
+
+    A failure of AWS leaves the request in the queue and the loop goes on. An exception that nobody planned, a bug,
+    ends the process as a crash would: nobody knows what state it left, and the dead queue bounds the retries.
     """
 
     def __init__(
