@@ -59,12 +59,13 @@ def tell(text: str) -> None:
 
 
 def _write(target: Path, content: bytes) -> None:
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
-        part.write_bytes(content)
-        # Atomic: a reader sees the old gallery or the new one.
-        part.replace(target)
-    except OSError as error:
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+        try:
+            part.write_bytes(content)
+            # Atomic: a reader sees the old gallery or the new one.
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         raise GalleryError(f"the gallery cannot be written to {target}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -53,17 +53,19 @@ class WeightsSource:
 
         Raises WeightsError where they cannot be had, or are not what they should be.
         """
-        if self.path.exists():
-            return self._checked(self.path)
+        try:
+            return self._checked(self.path) if self.path.exists() else self._fetched()
+        except OSError as error:
+            raise WeightsError(f"the weights cannot be kept in {self.cache_dir}: {error}") from error
+
+    def _fetched(self) -> dict[str, torch.Tensor]:
+        self.cache_dir.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.part")
         try:
-            self.cache_dir.mkdir(parents=True, exist_ok=True)
             self._download(part)
             state = self._checked(part)
             # Atomic: another process sees the whole file or none.
             part.replace(self.path)
-        except OSError as error:
-            raise WeightsError(f"the weights cannot be kept in {self.cache_dir}: {error}") from error
         finally:
             part.unlink(missing_ok=True)
         return state
