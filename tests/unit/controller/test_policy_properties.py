@@ -23,22 +23,23 @@ from hypothesis import strategies as st
 NOW = 1_000_000.0
 DAY_S = 86_400.0
 CONFIG = Config(max_instances=6, boot_timeout_s=300, reap_after_s=300, max_age_s=DAY_S)
-CONFIGS = st.builds(lambda n: replace(CONFIG, max_instances=n), st.integers(0, 8))
-AGES_S = st.sampled_from([0.0, 1.0, 59.0, 61.0, 299.0, 301.0, 4000.0, DAY_S + 1])
+CONFIGS = st.builds(lambda n: replace(CONFIG, max_instances=n), st.sampled_from([12, 9, 6, 3, 1, 0]))
+AGES_S = st.sampled_from([1.0, 1.0, 1.0, 59.0, 61.0, 61.0, 299.0, 301.0, 301.0, 301.0, DAY_S + 1])
 IDS = [f"i-{n}" for n in range(10)]
 
 
 @st.composite
-def instances(draw: st.DrawFn, most: int = 9) -> tuple[Instance, ...]:
+def instances(draw: st.DrawFn) -> tuple[Instance, ...]:
     found = []
-    for n in range(draw(st.integers(0, most))):
-        created, started = sorted([draw(AGES_S), draw(AGES_S)], reverse=True)
+    for n in range(draw(st.sampled_from(range(9)))):
+        started = draw(AGES_S)
+        created = max(started, draw(AGES_S))
         found.append(
             Instance(
                 IDS[n],
                 draw(st.sampled_from([n + 1, n + 1, n + 1, None])),
-                draw(st.sampled_from(State)),
-                draw(st.sampled_from(["new", "new", "former"])),
+                draw(st.sampled_from([*State, State.STOPPED, State.STOPPED, State.RUNNING])),
+                draw(st.sampled_from(["new", "new", "new", "former"])),
                 NOW - created,
                 NOW - started,
             )
@@ -47,26 +48,36 @@ def instances(draw: st.DrawFn, most: int = 9) -> tuple[Instance, ...]:
 
 
 @st.composite
-def memories(draw: st.DrawFn) -> Memory:
+def full_memories(draw: st.DrawFn) -> Memory:
     """Any memory that the controller can have: it asks one thing of an instance at a time."""
     times = st.floats(NOW - 90, NOW)
-    asked = draw(st.dictionaries(st.sampled_from(IDS), st.tuples(st.sampled_from("abc"), times)))
+    asked = draw(st.dictionaries(st.sampled_from(IDS), st.tuples(st.sampled_from("abc"), times), max_size=4))
     quiet_s = draw(st.none() | AGES_S)
     keys = st.sampled_from([*IDS, LAUNCH])
     return Memory(
         starts={i: at for i, (kind, at) in asked.items() if kind == "a"},
         launches=draw(
-            st.dictionaries(st.integers(1, 8), st.builds(Launch, times, st.sampled_from([*IDS, None, "i-hidden"])))
+            st.dictionaries(
+                st.integers(1, 8), st.builds(Launch, times, st.sampled_from([*IDS, None, "i-hidden"])), max_size=3
+            )
         ),
         stops={i: at for i, (kind, at) in asked.items() if kind == "b"},
         terminations={i: at for i, (kind, at) in asked.items() if kind == "c"},
-        holds=draw(st.dictionaries(keys, st.builds(Hold, st.integers(1, 9), st.floats(NOW - 90, NOW + 30)))),
+        holds=draw(
+            st.dictionaries(keys, st.builds(Hold, st.integers(1, 9), st.floats(NOW - 90, NOW + 30)), max_size=3)
+        ),
         zero_since=None if quiet_s is None else NOW - quiet_s,
         sampled_at=None if quiet_s is None else NOW - min(quiet_s, 1),
     )
 
 
-OBSERVATIONS = st.builds(lambda demand, found: Observation(NOW, demand, "new", found), st.integers(0, 12), instances())
+def memories() -> st.SearchStrategy[Memory]:
+    return st.just(Memory()) | full_memories()
+
+
+OBSERVATIONS = st.builds(
+    lambda demand, found: Observation(NOW, demand, "new", found), st.sampled_from([0, *range(1, 16)]), instances()
+)
 
 
 def all_done(actions: Actions) -> Outcome:
@@ -110,6 +121,16 @@ def test_i3_nothing_that_runs_is_stopped_while_there_is_demand(
 def test_i3_nothing_that_runs_is_stopped_on_a_first_zero(seen: Observation, memory: Memory, config: Config) -> None:
     fresh = replace(memory, zero_since=None)
     assert not decide(replace(seen, demand=0), fresh, config, NOW).actions.stop
+
+
+@given(OBSERVATIONS, memories(), CONFIGS)
+def test_i5_i6_what_runs_long_without_demand_is_stopped_once(seen: Observation, memory: Memory, config: Config) -> None:
+    calm = replace(memory, holds={}, stops={}, terminations={}, zero_since=NOW - 300, sampled_at=NOW - 1)
+    idle = replace(seen, demand=0)
+    first = decide(idle, calm, config, NOW)
+    old = {i.id for i in seen.instances if i.state is State.RUNNING and NOW - i.started_at >= 300}
+    assert old <= set(first.actions.stop)
+    assert not decide(idle, remember(first.memory, all_done(first.actions), NOW), config, NOW).actions
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
