@@ -125,6 +125,16 @@ def test_it_outlives_aws_and_ends_while_aws_is_away(start: Start) -> None:
     assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]
 
 
+def test_a_call_that_hangs_does_not_hold_up_its_end(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start(AWS_ENDPOINT_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1)
+            process.terminate()
+            assert process.wait(timeout=8) == 0
+
+
 def test_it_reports_metrics_and_beats(start: Start, free_port: int, tmp_path: Path) -> None:
     heartbeat = tmp_path / "beat"
     process = start(EFACE_METRICS_PORT=str(free_port), EFACE_HEARTBEAT_FILE=str(heartbeat))
