@@ -31,6 +31,9 @@ STATUSES: dict[type[FaceError], int] = {
     OverloadedError: 503,
     ResultTimeoutError: 504,
 }
+TOLD = (InputError, OverloadedError, UploadTimeoutError, ResultTimeoutError)
+"""Errors whose own words are for the client."""
+ToldError = InputError | OverloadedError | UploadTimeoutError | ResultTimeoutError
 UNAVAILABLE_STATUS = 503
 INTERNAL_STATUS = 500
 GONE_STATUS = 499
@@ -67,16 +70,13 @@ def of_reply(filename: str, reply: Reply) -> Answer:
     return Answer(status=200, body=f"{filename}:{reply.subject}", outcome="recognised")
 
 
-def of_error(error: FaceError, request_id: str) -> Answer:
+def of_error(error: AwsError | ToldError, request_id: str) -> Answer:
     """The answer to a request that failed. What AWS said is not for the client: it names buckets and queues."""
     if isinstance(error, AwsError):
         return unavailable(request_id)
-    status = STATUSES.get(type(error))
-    if status is None or not isinstance(error, InputError | OverloadedError | ResultTimeoutError | UploadTimeoutError):
-        return internal(request_id)
     named = f" (request {request_id})" if isinstance(error, ResultTimeoutError) else ""
     return Answer(
-        status=status,
+        status=STATUSES[type(error)],
         body=f"{error.code}: {error}{named}",
         outcome=error.code,
         retry_after_s=RETRY_AFTER_S if isinstance(error, OverloadedError) else None,

@@ -116,10 +116,12 @@ class _Call:
             headers["Connection"] = "close"
 
     async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._linger_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._linger_s):
-                while self._body_left:
-                    await asyncio.wait_for(self.receive(), self._linger_idle_s)
+            while self._body_left and loop.time() < until_s:
+                async with asyncio.timeout(self._linger_idle_s):
+                    await self.receive()
 
 
 def _routed(scope: Scope) -> Scope:

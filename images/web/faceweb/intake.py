@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from facecore.errors import AwsError, FaceError, UploadTimeoutError
+from facecore.errors import AwsError, UploadTimeoutError
 from facecore.logs import get_logger
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -53,7 +53,7 @@ class Intake:
         except AwsError as error:
             log.error("aws_failed", request_id=request_id, reason=str(error), aws_code=error.aws_code)
             return answers.of_error(error, request_id)
-        except FaceError as error:
+        except answers.TOLD as error:
             return answers.of_error(error, request_id)
         except Exception:
             log.exception("request_fault", request_id=request_id)

@@ -1,0 +1,53 @@
+"""What a client is told."""
+
+import inspect
+import uuid
+
+import pytest
+from facecore import errors
+from facecore.errors import RESULT_ERRORS, AwsError, FaceError, UnavailableError
+from facecore.messages import ResultError
+from faceweb import answers
+from web_fakes import reply
+
+ID = str(uuid.uuid4())
+AWS_ERRORS = [
+    cls for cls in vars(errors).values() if inspect.isclass(cls) and issubclass(cls, AwsError) and cls is not AwsError
+]
+CODED = [
+    cls for cls in vars(errors).values() if inspect.isclass(cls) and issubclass(cls, FaceError) and "code" in vars(cls)
+]
+
+
+@pytest.mark.parametrize("code", sorted(RESULT_ERRORS))
+def test_each_error_that_a_worker_may_send_has_a_status(code: str) -> None:
+    answer = answers.of_reply("face.jpg", reply(ID, None, ResultError(code, "what to do")))
+    assert answer.status in (413, 415, 422)
+    assert (answer.body, answer.outcome) == (f"{code}: what to do", code)
+
+
+@pytest.mark.parametrize("cls", AWS_ERRORS)
+def test_a_client_hears_nothing_of_what_aws_said(cls: type[AwsError]) -> None:
+    answer = answers.of_error(cls("store 'x' in arn:aws:s3:::secret-bucket", aws_code="Secret"), ID)  # type: ignore[arg-type]
+    assert (answer.status, answer.outcome) == (503, "unavailable")
+    assert answer.retry_after_s
+    assert "ecret" not in answer.body
+
+
+@pytest.mark.parametrize("cls", [cls for cls in CODED if cls is not UnavailableError])
+def test_each_error_with_a_code_is_told_by_it(cls: type[FaceError]) -> None:
+    answer = answers.of_error(cls("what happened"), ID)  # type: ignore[arg-type]
+    assert answer.body.startswith(f"{answer.outcome}: what happened")
+    assert 400 <= answer.status <= 504
+
+
+def test_a_fault_names_the_request_and_nothing_else() -> None:
+    answer = answers.internal(ID)
+    assert answer.status == 500
+    assert ID in answer.body
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (405, "method_not_allowed"), (418, "bad_request")])
+def test_what_no_route_takes_is_told_in_the_same_form(status: int, code: str) -> None:
+    answer = answers.of_status(status)
+    assert (answer.status, answer.body.split(":")[0]) == (status, code)

@@ -1,0 +1,50 @@
+"""Readiness."""
+
+import asyncio
+import threading
+
+from faceweb.health import Readiness
+from faceweb.threads import DaemonThreads
+from web_fakes import soon
+
+
+class Part:
+    """Counts its checks, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+        self.failing = False
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.failing:
+            raise RuntimeError("down")
+
+
+def test_parts_that_do_not_answer_are_named() -> None:
+    good, bad = Part(), Part()
+    bad.failing = True
+    readiness = Readiness({"good": good.check, "bad": bad.check}, DaemonThreads(2, "health"))
+    assert soon(readiness.missing()) == ["bad"]
+
+
+def test_a_verdict_is_kept_for_a_while_and_shared() -> None:
+    now_s, part = [0.0], Part()
+    readiness = Readiness({"part": part.check}, DaemonThreads(1, "health"), clock=lambda: now_s[0], cache_s=2)
+
+    async def scenario() -> None:
+        await asyncio.gather(*(readiness.missing() for _ in range(20)))
+        assert part.checks == 1
+        now_s[0] = 3
+        part.failing = True
+        assert await readiness.missing() == ["part"]
+        assert part.checks == 2
+
+    soon(scenario())
+
+
+def test_a_part_that_hangs_does_not_answer() -> None:
+    release = threading.Event()
+    readiness = Readiness({"slow": lambda: release.wait(10)}, DaemonThreads(1, "health"), timeout_s=0.05)
+    assert soon(readiness.missing()) == ["slow"]
+    release.set()
