@@ -1,15 +1,66 @@
+# Elastic Face. `make help` lists the commands.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
 EXTRAS := web,worker,controller,local,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-$(VENV)/.ready: pyproject.toml requirements.lock deploy/install-torch
-	@echo "Making the environment in $(VENV) (once, about two minutes)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# What the local stacks answer on, and whom they know.
+export WEB_PORT ?= 8000
+export AWS_PORT ?= 4566
+export GALLERY ?= tests/faces/gallery
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.venv/.ready: pyproject.toml requirements.lock deploy/install-torch
+	@echo "Making the environment in .venv (once, one to two minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@PIP="$(BIN)/python -m pip" TORCH_INDEX=$(TORCH_INDEX) deploy/install-torch
 	@$(BIN)/python -m pip install -q -c requirements.lock -e '.[$(EXTRAS)]'
 	@touch $@
+
+.PHONY: up
+up: .venv/.ready ## Start the whole system on this machine (GALLERY=folder WEB_PORT=8000 AWS_PORT=4566)
+	@$(BIN)/python -m embedded up
+
+.PHONY: down
+down: .venv/.ready ## Stop it, nothing left behind
+	@$(BIN)/python -m embedded down
+
+.PHONY: status
+status: .venv/.ready ## Show programs, instances and queues
+	@$(BIN)/python -m embedded status
+
+.PHONY: logs
+logs: .venv/.ready ## Follow the logs of all programs
+	@$(BIN)/python -m embedded logs
+
+.PHONY: enroll
+enroll: .venv/.ready ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
+	@$(BIN)/python -m embedded enroll
+
+.PHONY: test
+test: .venv/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
+	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term-missing:skip-covered)
+
+.PHONY: lint
+lint: .venv/.ready ## Check style, types and the arrows between packages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: bench
+bench: bench-path bench-burst ## Run every benchmark
+
+.PHONY: bench-path
+bench-path: .venv/.ready ## Measure the request path against the emulator's own floor
+	@PYTHONPATH=tests $(BIN)/python tests/bench/path.py
+
+.PHONY: bench-burst
+bench-burst: .venv/.ready ## Measure bursts from zero instances: 100 at once, 500 held
+	@PYTHONPATH=tests $(BIN)/python tests/bench/burst.py

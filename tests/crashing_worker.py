@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 from faceworker.main import main
 from faceworker.recogniser.interface import Recognition
@@ -26,5 +27,10 @@ class CrashingRecogniser(NoopRecogniser):
         return super().recognise(image)
 
 
+def run(environ: Mapping[str, str]) -> int:
+    """The worker's `main` with that recogniser."""
+    return main(environ, build=lambda _settings, _gallery: CrashingRecogniser())
+
+
 if __name__ == "__main__":
-    sys.exit(main(os.environ, build=lambda _settings, _gallery: CrashingRecogniser()))
+    sys.exit(run(os.environ))

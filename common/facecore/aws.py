@@ -1,12 +1,15 @@
 """The one factory of AWS clients, and the one place where botocore's errors become ours."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore import exceptions as boto
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 
 from facecore.errors import (
@@ -88,6 +91,12 @@ _NO_CREDENTIALS = (
 )
 
 
+@functools.cache
+def service_models() -> Loader:
+    """botocore's descriptions of AWS's services, parsed once per process: half the time that a first client takes."""
+    return create_loader()
+
+
 class Aws:
     """Makes clients that retry adaptively, give up in bounded time and share pooled connections.
 
@@ -98,7 +107,9 @@ class Aws:
     def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
         with translated("find AWS credentials"):
-            self._session = boto3.Session(region_name=settings.region)
+            session = botocore.session.get_session()
+            session.register_component("data_loader", service_models())
+            self._session = boto3.Session(botocore_session=session, region_name=settings.region)
 
     def client(self, service: str, *, max_connections: int = 10, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """A client of `service` ("s3", "sqs", "ec2", …), safe to use from several threads.

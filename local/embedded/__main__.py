@@ -1,4 +1,4 @@
-"""`python -m embedded up|down|status|logs`: the whole system on this machine, without Docker."""
+"""`python -m embedded up|down|status|logs|enroll`: the whole system on this machine, without Docker."""
 
 import os
 import subprocess
@@ -9,18 +9,19 @@ from facecore.errors import FaceError
 from embedded import stack
 from embedded.programs import CREDENTIALS
 from embedded.settings import StackSettings, load
-from embedded.view import instances
+from embedded.view import machines, queues
 
-USAGE = "usage: python -m embedded up|down|status|logs\n"
+USAGE = "usage: python -m embedded up|down|status|logs|enroll\n"
 EXAMPLE = "tests/faces/queries/obama2.jpg"
 
 
 def main(arguments: list[str]) -> int:
     """Runs the command and returns its exit status."""
-    commands = {"up": _up, "down": _down, "status": _status, "logs": _logs}
+    commands = {"up": _up, "down": _down, "status": _status, "logs": _logs, "enroll": _enroll}
     if len(arguments) != 1 or arguments[0] not in commands:
         sys.stderr.write(USAGE)
         return 2
+    os.environ.update(CREDENTIALS)
     try:
         return commands[arguments[0]](load(os.environ))
     except FaceError as error:
@@ -58,8 +59,7 @@ def _status(settings: StackSettings) -> int:
     if not stack.is_up(settings):
         sys.stdout.write("Elastic Face is not up (`make up` starts it)\n")
         return 1
-    os.environ.update(CREDENTIALS)
-    sys.stdout.write(stack.status(settings) + "\n" + instances(settings.aws_url))
+    sys.stdout.write(f"{stack.status(settings)}\n{machines(settings.aws_url)}\n{queues(settings.aws_url)}")
     return 0
 
 
@@ -72,6 +72,10 @@ def _logs(settings: StackSettings) -> int:
         return subprocess.run(["tail", "-n", "20", "-F", *map(str, files)], check=False).returncode  # noqa: S603, S607
     except KeyboardInterrupt:
         return 0
+
+
+def _enroll(settings: StackSettings) -> int:
+    return stack.enrol(settings, os.environ | {"EFACE_ID": "local", "AWS_ENDPOINT_URL": settings.aws_url}, "--upload")
 
 
 if __name__ == "__main__":

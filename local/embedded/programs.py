@@ -10,8 +10,11 @@ from pathlib import Path
 
 from embedded.settings import WORKER_VARIABLES, StackSettings
 
-PROGRAMS = {"aws": "emulator serve", "web": "faceweb", "controller": "facecontroller", "hypervisor": "hypervisor"}
-"""Program by name: the module that `python -m` runs."""
+EMULATOR = "aws"
+TIERS = {"hypervisor": "hypervisor", "controller": "facecontroller", "web": "faceweb"}
+PROGRAMS = {EMULATOR: "emulator serve"} | TIERS
+"""Program by name: the module that `python -m` runs. The tiers start when the emulator has their resources, and
+they stop in the opposite order, so that what waits in the web tier can still be answered."""
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -49,9 +52,11 @@ def write_config(settings: StackSettings) -> None:
         "directory": _escaped(Path.cwd()),
         "loglevel": "info",
     }
-    for name, module in PROGRAMS.items():
+    for priority, (name, module) in enumerate(PROGRAMS.items(), start=1):
         parser[f"program:{name}"] = {
+            "priority": str(priority),
             "command": f"{_escaped(sys.executable)} -m {module}",
+            "autostart": str(name == EMULATOR).lower(),
             "autorestart": "true",
             "startsecs": "1",
             "startretries": "20",
@@ -88,7 +93,7 @@ def environment(settings: StackSettings, environ: Mapping[str, str], gallery_fil
 
 
 def _preload(model: str) -> str:
-    return "" if model == "noop" else "faceworker.recogniser.factory"
+    return "" if model == "noop" else "faceworker.preloaded"
 
 
 def _escaped(value: object) -> str:

@@ -9,13 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
-from facecore.errors import FaceError
+from facecore.errors import AwsError, FaceError, UnavailableError
 
-from embedded.programs import config_file, environment, socket_file, write_config
+from embedded import view
+from embedded.programs import TIERS, config_file, environment, socket_file, write_config
 from embedded.settings import StackSettings
 
 _POLL_S = 0.2
@@ -46,14 +47,23 @@ def up(settings: StackSettings, environ: Mapping[str, str]) -> None:
     for folder in (settings.run_dir / "logs", settings.run_dir / "workers"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    gallery_file = _enrol(settings, environ)
+    gallery_file = _new_gallery(settings, environ)
     write_config(settings)
     subprocess.run(  # noqa: S603  our own interpreter and configuration
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config_file(settings))],
         env=environment(settings, environ, gallery_file),
         check=True,
     )
-    _wait_until_ready(settings)
+    try:
+        _wait(settings, "the AWS emulator", lambda: _web_host_runs(settings))
+        _supervisorctl(settings, "start", *TIERS)
+        _wait(settings, "the web tier", lambda: _web_is_ready(settings))
+    except StackError as error:
+        states = status(settings)
+        down(settings)
+        raise StackError(
+            f"{error}; the stack is stopped, its logs are in {settings.run_dir / 'logs'}\n{states}"
+        ) from error
 
 
 def down(settings: StackSettings) -> bool:
@@ -115,40 +125,54 @@ def _is_ours(process: psutil.Process, run_dir: Path) -> bool:
         return False  # another user's process, or one that ended meanwhile
 
 
-def _enrol(settings: StackSettings, environ: Mapping[str, str]) -> Path | None:
+def enrol(settings: StackSettings, environ: Mapping[str, str], *options: str) -> int:
+    """Makes the run folder's gallery from the folder of people, and returns the enroller's exit status."""
+    command = [sys.executable, "-m", "faceworker.enroll", str(settings.gallery)]
+    command += ["--output", str(_gallery_file(settings)), "--model", settings.model, *options]
+    return subprocess.run(command, env=dict(environ), check=False).returncode  # noqa: S603  our own program
+
+
+def _gallery_file(settings: StackSettings) -> Path:
+    return settings.run_dir / "gallery.npz"
+
+
+def _new_gallery(settings: StackSettings, environ: Mapping[str, str]) -> Path | None:
     if settings.model == "noop":
         return None
-    gallery_file = settings.run_dir / "gallery.npz"
-    command = [sys.executable, "-m", "faceworker.enroll", str(settings.gallery)]
-    command += ["--output", str(gallery_file), "--model", settings.model]
-    if subprocess.run(command, env=dict(environ), check=False).returncode:  # noqa: S603  our own program
+    if enrol(settings, environ):
         raise StackError(f"nobody could be enrolled from {settings.gallery}; see above, or name another GALLERY=folder")
-    return gallery_file
+    return _gallery_file(settings)
 
 
-def _wait_until_ready(settings: StackSettings) -> None:
+def _wait(settings: StackSettings, what: str, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + settings.ready_timeout_s
-    last: object = "no answer"
+    last: Exception | None = None
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{settings.web_url}/readyz", timeout=5):  # noqa: S310  our own address
+            if ready():
                 return
-        except urllib.error.HTTPError as error:
-            last = error.read().decode(errors="replace").strip()
-        except OSError as error:
+        except (OSError, AwsError) as error:
             last = error
         time.sleep(_POLL_S)
-    states = status(settings)
-    down(settings)
-    raise StackError(
-        f"the web tier was not ready after {settings.ready_timeout_s:g} s ({last}); the stack is stopped, "
-        f"its logs are in {settings.run_dir / 'logs'}\n{states}"
-    )
+    raise StackError(f"{what} was not ready after {settings.ready_timeout_s:g} s ({last or 'no answer'})")
 
 
-def _supervisorctl(settings: StackSettings, command: str) -> str:
+def _web_host_runs(settings: StackSettings) -> bool:
+    """Whether the emulator has all resources: its web host comes last."""
+    return "web-instance" in view.machines(settings.aws_url)
+
+
+def _web_is_ready(settings: StackSettings) -> bool:
+    try:
+        with urllib.request.urlopen(f"{settings.web_url}/readyz", timeout=5):  # noqa: S310  our own address
+            return True
+    except urllib.error.HTTPError as error:
+        raise UnavailableError(error.read().decode(errors="replace").strip()) from error
+
+
+def _supervisorctl(settings: StackSettings, *command: str) -> str:
     return subprocess.run(  # noqa: S603  our own interpreter and configuration
-        [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(config_file(settings)), command],
+        [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(config_file(settings)), *command],
         capture_output=True,
         text=True,
         check=False,

@@ -43,13 +43,13 @@ def _serve(settings: EmulatorSettings) -> int:
     from emulator import server
 
     bound = server.bind(settings.emulator_host, settings.emulator_port)
-    endpoint = f"http://{settings.emulator_host}:{bound.port}"
+    endpoint = f"http://{settings.emulator_host}:{bound.bind_addr[1]}"
     failures: list[int] = []
 
     def create() -> None:
         if status := _create(settings.model_copy(update={"endpoint_url": endpoint})):
             failures.append(status)
-            bound.shutdown()
+            bound.stop()
 
     threading.Thread(target=create, daemon=True).start()
     server.serve_until_terminated(bound)

@@ -40,10 +40,11 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
     _deploy(aws.client("cloudformation"), f"{settings.id}-resources", template, parameters)
     s3 = aws.client("s3")
     _complete_buckets(s3, yaml.safe_load(template), parameters)
-    _register_web_host(ec2, settings)
     if settings.gallery_file:
         with translated(f"store the gallery in {settings.gallery_bucket}"):
             s3.put_object(Bucket=settings.gallery_bucket, Key=GALLERY_KEY, Body=settings.gallery_file.read_bytes())
+    # Last, so that whoever sees the web host knows that all it needs is there.
+    _register_web_host(ec2, settings)
     log.info("resources_ready", id=settings.id)
 
 

@@ -24,6 +24,7 @@ class Hypervisor:
         self._machines = machines
         self._host = dict(host)
         self._reachable = True
+        self._user_data: dict[str, dict[str, str]] = {}
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
         """Passes every `poll_s` seconds until `stop` is set, then ends all workers."""
@@ -34,7 +35,9 @@ class Hypervisor:
 
     def once(self) -> None:
         """One pass; raises the AWS errors of `facecore.errors`."""
-        steps = self._machines.steps(self._ec2.running(), self._driver.workers(), time.monotonic())
+        running = self._ec2.running()
+        self._read_user_data(running)
+        steps = self._machines.steps(running, self._driver.workers(), time.monotonic())
         for instance_id, step, reason in steps:
             if step is not Step.HALT:
                 log.info("step", instance_id=instance_id, step=step.name.lower(), reason=reason)
@@ -43,10 +46,15 @@ class Hypervisor:
             except NotFoundError as error:
                 log.warning("instance_is_gone", instance_id=instance_id, error=str(error))
 
+    def _read_user_data(self, running: list[str]) -> None:
+        """Reads it while a machine boots, as the machine would, so that fifteen that boot at once start at once."""
+        known = {instance_id: self._user_data[instance_id] for instance_id in running if instance_id in self._user_data}
+        self._user_data = known | {id_: self._ec2.user_data(id_) for id_ in running if id_ not in known}
+
     def _take(self, instance_id: str, step: Step) -> None:
         match step:
             case Step.BOOT:
-                environment = self._host | self._ec2.user_data(instance_id) | {"EFACE_INSTANCE_ID": instance_id}
+                environment = self._host | self._user_data[instance_id] | {"EFACE_INSTANCE_ID": instance_id}
                 self._driver.start(instance_id, environment)
             case Step.HALT:
                 self._driver.stop(instance_id)

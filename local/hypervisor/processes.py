@@ -14,7 +14,6 @@ from typing import cast
 
 import psutil
 from facecore.logs import get_logger
-from setproctitle import setproctitle
 
 from hypervisor.driver import WorkerState
 
@@ -37,7 +36,7 @@ class ProcessDriver:
         for folder in (self._state_dir, self._log_dir):
             folder.mkdir(parents=True, exist_ok=True)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([worker.partition(":")[0], *preload])
+        self._context.set_forkserver_preload(["hypervisor.preloaded", worker.partition(":")[0], *preload])
         self._own: dict[str, ForkServerProcess] = {}
         self._kill_at: dict[str, float] = {}
 
@@ -48,9 +47,7 @@ class ProcessDriver:
     def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
         """Starts the instance's worker, which must not run; an ended one is replaced."""
         log_file = self._log_dir / f"worker-{instance_id}.log"
-        process = self._context.Process(
-            target=_run, args=(self._worker, instance_id, dict(environment), str(log_file)), daemon=True
-        )
+        process = self._context.Process(target=_run, args=(self._worker, dict(environment), str(log_file)), daemon=True)
         process.start()
         self._own[instance_id] = process
         self._kill_at.pop(instance_id, None)
@@ -106,13 +103,12 @@ def _created_at(pid: int) -> float | None:
         return None
 
 
-def _run(worker: str, instance_id: str, environment: dict[str, str], log_file: str) -> None:
+def _run(worker: str, environment: dict[str, str], log_file: str) -> None:
     """The life of a worker's process, from the fork to its exit status."""
     with Path(log_file).open("ab", buffering=0) as stream:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
     os.environ.clear()
     os.environ.update(environment)
-    setproctitle(f"elastic-face worker {instance_id}")
     module, _, function = worker.partition(":")
     sys.exit(getattr(importlib.import_module(module), function)(environment))

@@ -1,0 +1,74 @@
+"""What only shows over many requests: workers that live on, memory that stays, requests that are all held."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from bad_images import strange_files
+from embedded_stack import EmbeddedStack, started
+from stack import Upload
+
+MIB = 1024 * 1024
+GROWTH_LIMIT_BYTES = 50 * MIB
+WEB_LIMIT_BYTES = 250 * MIB
+
+
+@dataclass
+class Seen:
+    """What a watcher saw of the web tier, at each look."""
+
+    rss_bytes: list[int] = field(default_factory=list)
+    health: list[int] = field(default_factory=list)
+    waiting: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def _watched(stack: EmbeddedStack) -> Iterator[Seen]:
+    seen, stop, web = Seen(), threading.Event(), stack.process("web")
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            seen.rss_bytes.append(web.memory_info().rss)
+            seen.health.append(httpx.get(f"{stack.web_url}/healthz", timeout=10).status_code)
+            lines = httpx.get(f"{stack.web_url}/metrics", timeout=10).text.splitlines()
+            seen.waiting += [float(line.split()[1]) for line in lines if line.startswith("elastic_face_web_waiting ")]
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_200_strange_files_in_a_row_get_their_statuses_and_leave_no_mark(embedded_stack: EmbeddedStack) -> None:
+    stack = embedded_stack
+    stack.wait_until_idle(30)
+    for upload, _ in strange_files(32, seed=1):
+        stack.send(upload.name, upload.content)
+    web, (worker,) = stack.process("web"), stack.workers().values()
+    before = [process.memory_info().rss for process in (web, worker)]
+    for upload, status in strange_files(200, seed=2):
+        answer = stack.send(upload.name, upload.content)
+        assert (upload.name, answer.status) == (upload.name, status), answer.text
+    after = [process.memory_info().rss for process in (web, worker)]
+    assert all(new - old < GROWTH_LIMIT_BYTES for old, new in zip(before, after, strict=True)), (before, after)
+    assert stack.depth(stack.settings.dead_queue) == 0
+
+
+def test_500_requests_held_at_once_are_all_answered(tmp_path_factory: pytest.TempPathFactory) -> None:
+    uploads = [Upload(f"held-{i:03}.jpg", b"any bytes will do") for i in range(500)]
+    with started(tmp_path_factory.mktemp("held"), EFACE_MODEL="noop", EFACE_BOOT_S="30") as stack:
+        with _watched(stack) as seen:
+            start = time.monotonic()
+            answers = stack.burst(uploads)
+        assert time.monotonic() - start > 30, "a worker ran before its machine had booted"
+    assert [answer.text for answer in answers] == [f"{upload.name}:unknown" for upload in uploads]
+    assert max(seen.waiting) == 500
+    assert max(seen.rss_bytes) < WEB_LIMIT_BYTES
+    assert set(seen.health) == {200}
