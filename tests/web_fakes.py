@@ -73,7 +73,7 @@ class FakeInbox:
         for body in bodies:
             self._bodies.put(body)
 
-    def receive(self, *, max_messages: int, wait_s: int) -> list[Message]:
+    def receive(self, *, max_messages: int, wait_s: int, visibility_s: int) -> list[Message]:
         self.polls += 1
         if self.failures:
             raise self.failures.pop(0)

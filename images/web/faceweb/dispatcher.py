@@ -16,6 +16,9 @@ log = get_logger(__name__)
 
 READ_TIMEOUT_S = LONG_POLL_S + 10
 """Read timeout of the dispatcher's own client, above the length of a long poll."""
+HIDDEN_S = 5
+"""How long a received reply stays hidden until it is deleted, which takes milliseconds. A reply that a process took
+with its last poll, and did not live to use, is seen so soon by the process that replaces it."""
 FIRST_PAUSE_S = 0.25
 MAX_PAUSE_S = 5.0
 """Longest pause after failures: so late, at most, are replies seen once AWS answers again."""
@@ -26,7 +29,7 @@ STALLED_S = 4 * READ_TIMEOUT_S
 class Inbox(Protocol):
     """What is asked of the reply queue; `facecore.queues.Queue` is one."""
 
-    def receive(self, *, max_messages: int, wait_s: int) -> list[Message]:
+    def receive(self, *, max_messages: int, wait_s: int, visibility_s: int) -> list[Message]:
         """Waits for messages."""
 
     def delete(self, receipts: Sequence[str]) -> None:
@@ -40,8 +43,8 @@ class Dispatcher:
     thread; it raises RuntimeError when nobody is left to take them (a closed event loop), which ends the dispatcher.
 
     All are deleted right after, in one batch. A deletion that fails makes them come again as duplicates. The thread is
-    a daemon and nothing waits for its poll at shutdown: what it receives then is for this process alone, whose clients
-    have been answered or given up by that time, so a message that stays hidden hurts nobody.
+    a daemon and nothing waits for its poll at shutdown: by then this process's clients have been answered or given up,
+    so what the poll still brings is either for nobody or for the next process, which gets it after `HIDDEN_S`.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class Dispatcher:
             self._polled_at = self._clock()
 
     def _poll(self) -> None:
-        messages = self._inbox.receive(max_messages=MAX_BATCH, wait_s=LONG_POLL_S)
+        messages = self._inbox.receive(max_messages=MAX_BATCH, wait_s=LONG_POLL_S, visibility_s=HIDDEN_S)
         if not messages:
             return
         replies = [reply for message in messages if (reply := _decoded(message))]
