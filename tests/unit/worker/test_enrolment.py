@@ -41,8 +41,8 @@ def test_each_picture_is_an_embedding_of_its_subject(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("Anna/broken.jpg", b"\xff\xd8\xff\xe0 broken", "cannot be decoded"),
-        ("Anna/empty.png", b"", "cannot be decoded"),
+        ("Anna/broken.jpg", b"\xff\xd8\xff\xe0 broken", "the image cannot be decoded"),
+        ("Anna/empty.png", b"", "not an image"),
         ("Anna/landscape.png", picture("black"), "no face"),
         ("Anna/couple.png", picture("white"), "shows 2 people"),
         ("Anna/notes.txt", b"hi", "not a picture by its name"),

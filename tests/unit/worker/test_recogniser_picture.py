@@ -152,6 +152,11 @@ def test_truncated_files_are_refused(file_format: str, part: float) -> None:
         decoded(content[: int(len(content) * part)])
 
 
+def test_what_is_no_image_is_told_what_would_be() -> None:
+    with pytest.raises(BadImageError, match="not an image of a known format.*JPEG, PNG"):
+        decoded(b"%PDF-1.7")
+
+
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"\xff\xd8\xff")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from PIL import Image
 
-from faceworker.recogniser import torchvision_ops
+from faceworker.recogniser import memory, torchvision_ops
 from faceworker.recogniser.extraction import Face
 
 MIN_FACE_PX = 20
@@ -21,6 +21,7 @@ class MtcnnDetector:
         from facenet_pytorch import MTCNN
 
         torch.set_num_threads(threads)
+        memory.bound_kernel_cache()
         self._mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_PX)
 
     def detect(self, picture: Image.Image) -> list[Face]:

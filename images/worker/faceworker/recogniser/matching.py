@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from faceworker.recogniser import memory
 from faceworker.recogniser.extraction import Extractor
 from faceworker.recogniser.gallery import Gallery
 from faceworker.recogniser.interface import Recognition
@@ -27,6 +28,12 @@ class MatchingRecogniser:
 
     def recognise(self, image: bytes) -> Recognition:
         """Who the largest face on `image` is. Raises BadImageError or NoFaceError."""
+        try:
+            return self._recognise(image)
+        finally:
+            memory.give_back()
+
+    def _recognise(self, image: bytes) -> Recognition:
         start = perf_counter()
         picture = self._extractor.decode(image)
         decoded = perf_counter()

@@ -7,12 +7,12 @@ import warnings
 
 import numpy as np
 from facecore.errors import BadImageError
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "MPO")
-"""What Pillow may try; its other readers never see the bytes."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
+"""What Pillow may try; its other readers never see the bytes. Its JPEG reader takes MPO files too."""
 MAX_SIDE_PX = 800
-"""Longer side of a decoded picture. Detection takes time by the pixel (0.1 s here on one core), and the smallest
+"""Longer side of a decoded picture. Detection takes time by the pixel (0.1 s of one core), and the smallest
 face that it finds, 20 px, is then a fortieth of the picture."""
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,6 +39,8 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
             return _decode(content, max_pixels)
     except BadImageError:
         raise
+    except UnidentifiedImageError as error:
+        raise BadImageError(f"the file is not an image of a known format ({', '.join(FORMATS)})") from error
     # Pillow's readers raise nearly every built-in error for hostile bytes, MemoryError among them.
     except Exception as error:
         raise BadImageError(f"the image cannot be decoded: {error or type(error).__name__}") from error
