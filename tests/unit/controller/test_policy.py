@@ -74,6 +74,12 @@ def test_it_starts_what_is_stopped_and_launches_the_rest(demand: int, states: st
     assert actions.stop == ()
 
 
+@pytest.mark.parametrize("state", [*State])
+def test_every_state_holds_its_slot_whatever_the_instance_is_called(state: State) -> None:
+    instances = tuple(instance(n, state, image="former") for n in range(101, 115))
+    assert len(decide(observation(100, instances), Memory(), CONFIG, NOW).actions.launch) == 1
+
+
 def test_a_maximum_of_zero_empties_what_is_stopped() -> None:
     config = replace(CONFIG, max_instances=0)
     decision = decide(observation(7, fleet("sr")), Memory(), config, NOW)

@@ -97,6 +97,7 @@ def test_i1_never_more_active_nor_more_owned_than_allowed(seen: Observation, mem
     if grown(decision):
         assert counts.active + grown(decision) <= config.max_instances
     if actions.launch:
+        assert counts.owned >= len(seen.instances)
         assert counts.owned + len(actions.launch) <= config.max_instances
     live = sum(1 for i in seen.instances if i.state in (State.PENDING, State.RUNNING, State.STOPPING))
     assert not actions.start or live + len(actions.start) <= config.max_instances
