@@ -35,18 +35,13 @@ def _up(settings: StackSettings) -> int:
         return 0
     stack.up(settings, os.environ)
     sys.stdout.write(
-        f"Elastic Face is up (embedded stack, model {_model(settings)})\n"
+        f"Elastic Face is up (embedded stack, model {stack.model_in_use(settings)})\n"
         f"  web   {settings.web_url}\n"
         f"  AWS   {settings.aws_url} (keys test/test)\n"
         f"  logs  {settings.run_dir / 'logs'}\n"
         f"Try:  curl -F inputFile=@{EXAMPLE} {settings.web_url}/\n"
     )
     return 0
-
-
-def _model(settings: StackSettings) -> str:
-    model_file = settings.run_dir / "model"
-    return model_file.read_text(encoding="utf-8").strip() if model_file.exists() else settings.model
 
 
 def _down(settings: StackSettings) -> int:

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import psutil
 from facecore.errors import AwsError, FaceError, UnavailableError
 
@@ -88,6 +89,14 @@ def status(settings: StackSettings) -> str:
 def logs(settings: StackSettings) -> list[Path]:
     """The log files."""
     return sorted((settings.run_dir / "logs").glob("*.log"))
+
+
+def model_in_use(settings: StackSettings) -> str:
+    """The model that the gallery was made with, or the one that needs no gallery."""
+    if settings.model == "noop":
+        return settings.model
+    with np.load(_gallery_file(settings), allow_pickle=False) as gallery:
+        return str(gallery["model"])
 
 
 def check_ports(settings: StackSettings) -> None:

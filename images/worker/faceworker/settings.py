@@ -41,4 +41,11 @@ class WorkerSettings(RecogniserSettings):
     @property
     def options(self) -> RecogniserOptions:
         """What the recogniser's factory takes, with the number of threads worked out."""
-        return replace(super().options, threads=self.threads or len(os.sched_getaffinity(0)))
+        return replace(super().options, threads=self.threads or _processors())
+
+
+def _processors() -> int:
+    """How many the process may use; where the system cannot tell, all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

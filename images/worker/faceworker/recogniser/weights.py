@@ -95,7 +95,7 @@ class WeightsSource:
                         raise WeightsError(f"{self.url} redirects to {answer.url}, which is not encrypted")
                     yield from answer.iter_content(_CHUNK_BYTES)
         except requests.RequestException as error:
-            raise WeightsError(f"{self.url} cannot be fetched: {error}") from error
+            raise WeightsError(f"{self.url} cannot be fetched ({type(error).__name__})") from error
 
     def _checked(self, file: Path) -> dict[str, torch.Tensor]:
         try:
