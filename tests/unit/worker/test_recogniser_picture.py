@@ -153,7 +153,7 @@ def test_truncated_files_are_refused(file_format: str, part: float) -> None:
 
 
 def test_what_is_no_image_is_told_what_would_be() -> None:
-    with pytest.raises(BadImageError, match="not an image of a known format.*JPEG, PNG"):
+    with pytest.raises(BadImageError, match=r"not an image of a known format.*JPEG, PNG"):
         decoded(b"%PDF-1.7")
 
 
