@@ -162,4 +162,6 @@ def _result_error(value: object) -> ResultError | None:
 def _timings(value: object) -> dict[str, float]:
     if not isinstance(value, dict) or len(value) > MAX_TIMINGS:
         raise DecodeError(f"field 'timings' of a message is not a table of at most {MAX_TIMINGS} numbers")
-    return {str(name): _number(value, name) for name in value}
+    if not all(name.isascii() for name in value):
+        raise DecodeError("field 'timings' of a message has a name that is not ASCII")
+    return {name: _number(value, name) for name in value}

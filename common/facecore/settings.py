@@ -20,7 +20,7 @@ class AwsSettings(BaseModel):
     variable that its alias names. Instances are frozen. Build them with `load`, once, in `main()`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, use_attribute_docstrings=True)
 
     id: str = Field(pattern=_ID_PATTERN)
     """`<ID>` of all names: 2 to 48 of a-z, 0-9 and '-', starting with a letter or digit."""

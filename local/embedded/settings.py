@@ -25,7 +25,7 @@ WORKER_VARIABLES = (
 class StackSettings(BaseModel):
     """Where the stack lives and what it answers on."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     run_dir: Path = Field(Path(".run/embedded"), alias="RUN_DIR")
     """Folder of logs and state; it goes with `down`, but for the logs."""

@@ -53,6 +53,12 @@ def test_a_reply_is_refused_or_read_back_as_it_was(reply: Reply) -> None:
     check_encodes_or_refuses(reply)
 
 
+def test_a_timing_of_a_name_that_cannot_be_sent_is_refused() -> None:
+    reply = Reply(id=ID, subject=None, error=None, distance=None, instance="i-0abc", timings={"\ud800": 0.0})
+    with pytest.raises(EncodeError):
+        reply.encode()
+
+
 def test_an_ordinary_pair_is_read_back() -> None:
     request = Request(id=ID, key="Zoë 1.jpg", version="3/L4kqtJ", reply_to="x-resp-queue", sent_at=1732.25)
     reply = Reply(
