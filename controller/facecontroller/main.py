@@ -27,11 +27,11 @@ EXIT_SETTINGS = 2
 log = get_logger(__name__)
 
 
-class _Stopped(BaseException):
+class StoppedError(BaseException):
     """Not an error: it must pass through everything that handles errors."""
 
 
-class _StopSignal:
+class StopSignal:
     """SIGTERM or SIGINT ends the program at once, in the middle of a tick too: nothing of worth is in memory."""
 
     def __init__(self) -> None:
@@ -40,19 +40,19 @@ class _StopSignal:
     def __call__(self, _signum: int, _frame: FrameType | None) -> None:
         if not self._came:
             self._came = True
-            raise _Stopped
+            raise StoppedError
 
     def sleep(self, seconds: float) -> None:
         """Sleeps, unless the signal came where Python drops exceptions, as in a finaliser."""
         if self._came:
-            raise _Stopped
+            raise StoppedError
         time.sleep(seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the controller until SIGTERM; returns the exit status: 0, or 2 where the settings are wrong."""
     options = _parser().parse_args(arguments)
-    stop = _StopSignal()
+    stop = StopSignal()
     try:
         settings = load(Settings, os.environ)
         signal.signal(signal.SIGTERM, stop)
@@ -62,12 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"facecontroller: {error}\n")
         return EXIT_SETTINGS
-    except _Stopped:
+    except StoppedError:
         log.info("stopped")
     return 0
 
 
-def _control(settings: Settings, stop: _StopSignal, *, dry_run: bool) -> None:
+def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     registry = new_registry("controller", settings.id)
     metrics = Metrics(registry, time.time)
     heartbeat = Heartbeat(settings.heartbeat_file)
