@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from facecontroller.main import StopSignal, StoppedError, main
+from facecontroller.main import StoppedError, StopSignal, main
 
 
 def test_missing_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
