@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from typing import NoReturn
 
 from facecore import logs
 from facecore.aws import Aws
@@ -25,7 +26,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"emulator: {error}\n")
         return 2
     logs.configure("emulator", settings.log_level)
-    return _serve(settings) if arguments == ["serve"] else _create(settings)
+    if arguments == ["serve"]:
+        _serve(settings)
+    return _create(settings)
 
 
 def _create(settings: EmulatorSettings) -> int:
@@ -39,7 +42,7 @@ def _create(settings: EmulatorSettings) -> int:
     return 0
 
 
-def _serve(settings: EmulatorSettings) -> int:
+def _serve(settings: EmulatorSettings) -> NoReturn:
     from emulator import server
 
     bound = server.bind(settings.emulator_host, settings.emulator_port)
@@ -53,7 +56,9 @@ def _serve(settings: EmulatorSettings) -> int:
 
     threading.Thread(target=create, daemon=True).start()
     server.serve_until_terminated(bound)
-    return failures[0] if failures else 0
+    sys.stderr.flush()
+    # A long poll in progress holds its thread for up to 20 s, and the process with it.
+    os._exit(failures[0] if failures else 0)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 
 import httpx
+from conftest import CREDENTIALS
 from embedded_stack import ROOT, EmbeddedStack, started
 from stack import Upload
-
-from conftest import CREDENTIALS
 
 BOOT_S = 20
 HELD_BOOT_S = 30

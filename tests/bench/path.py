@@ -17,11 +17,10 @@ from typing import Any
 
 import boto3
 import httpx
+from conftest import CREDENTIALS
 from embedded_stack import ROOT, started
 from stack import Stack
 from tqdm import tqdm
-
-from conftest import CREDENTIALS
 
 REQUESTS = 400
 CONCURRENCY = 16
