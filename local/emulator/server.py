@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import io
 import signal
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import moto.backends
 from cheroot.wsgi import Server
 from facecore.logs import get_logger
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from emulator import tuning
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,22 +28,21 @@ KEEP_ALIVE_S = 60
 
 
 class _Serialised:
-    """Lets one call at a time into the services whose state moto changes without locks of its own.
+    """Lets one call at a time into moto, whose services change their state without locks.
 
-    Only SQS stays out: its long polls wait inside the call.
+    Two deletions at once, say, can bring a deleted message back, and a deletion can lose a message that is sent.
     """
 
-    _SERVICES = ("/ec2/", "/s3/", "/cloudformation/")
-
-    def __init__(self, application: WSGIApplication) -> None:
+    def __init__(self, application: WSGIApplication, lock: threading.Lock) -> None:
         self._application = application
-        self._lock = threading.Lock()
+        self._lock = lock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if any(service in environ.get("HTTP_AUTHORIZATION", "") for service in self._SERVICES):
-            with self._lock:
-                return self._application(environ, start_response)
-        return self._application(environ, start_response)
+        # The body is read before: the client of an upload sends it only when it is asked to.
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        with self._lock:
+            return self._application(environ, start_response)
 
 
 def bind(host: str, port: int) -> Server:
@@ -50,14 +50,12 @@ def bind(host: str, port: int) -> Server:
 
     Raises OSError where the address is taken.
     """
-    # moto lists the folders of its package at each call to learn which services there are: a tenth of its time.
-    moto.backends.list_of_moto_modules = functools.cache(
-        functools.partial(list, list(moto.backends.list_of_moto_modules()))
-    )
+    lock = threading.Lock()
+    tuning.apply(lock)
     # moto's own server opens a connection and a thread per call, which takes twice the processor time per call.
     server = Server(
         (host, port),
-        _Serialised(DomainDispatcherApplication(create_backend_app)),
+        _Serialised(DomainDispatcherApplication(create_backend_app), lock),
         numthreads=THREADS,
         timeout=KEEP_ALIVE_S,
         request_queue_size=BACKLOG,

@@ -17,23 +17,38 @@ class Ec2:
     def __init__(self, client: EC2Client, deployment_id: str) -> None:
         self._client = client
         self._deployment_id = deployment_id
+        self._is_ours: dict[str, bool] = {}
 
     def running(self) -> list[str]:
-        """Ids of the instances that run."""
+        """Ids of the instances that run.
+
+        Asks for the states alone, which is a fifth of the emulator's work for whole descriptions, and describes
+        only those that it has not met before.
+        """
+        with translated("look at the states of the instances"):
+            pages = self._client.get_paginator("describe_instance_status").paginate()
+            running = [status["InstanceId"] for page in pages for status in page["InstanceStatuses"]]
+        if strangers := [instance_id for instance_id in running if instance_id not in self._is_ours]:
+            ours = self._app_tier(strangers)
+            self._is_ours |= {instance_id: instance_id in ours for instance_id in strangers}
+        return [instance_id for instance_id in running if self._is_ours[instance_id]]
+
+    def _app_tier(self, instance_ids: list[str]) -> set[str]:
+        """Those of the instances that are of this deployment's app tier."""
         with translated("look at the app tier's instances"):
             pages = self._client.get_paginator("describe_instances").paginate(
+                InstanceIds=instance_ids,
                 Filters=[
                     {"Name": "tag:elastic-face:id", "Values": [self._deployment_id]},
                     {"Name": "tag:Name", "Values": ["app-tier-instance-*"]},
-                    {"Name": "instance-state-name", "Values": ["running"]},
-                ]
+                ],
             )
-            return [
+            return {
                 instance["InstanceId"]
                 for page in pages
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
-            ]
+            }
 
     def user_data(self, instance_id: str) -> dict[str, str]:
         """The instance's user data, read as the `NAME=value` lines of an environment file."""

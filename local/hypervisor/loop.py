@@ -27,8 +27,8 @@ class Hypervisor:
         self._user_data: dict[str, dict[str, str]] = {}
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
-        """Passes every `poll_s` seconds until `stop` is set, then ends all workers."""
-        while not stop.wait(poll_s):
+        """Passes every `poll_s` seconds, and when a machine has booted, until `stop` is set; then ends all workers."""
+        while not stop.wait(self._pause(poll_s)):
             self._try_once()
         while self._halt_all():
             time.sleep(poll_s)
@@ -45,6 +45,10 @@ class Hypervisor:
                 self._take(instance_id, step)
             except NotFoundError as error:
                 log.warning("instance_is_gone", instance_id=instance_id, error=str(error))
+
+    def _pause(self, poll_s: float) -> float:
+        boot = self._machines.next_boot()
+        return poll_s if boot is None else min(poll_s, max(0.0, boot - time.monotonic()))
 
     def _read_user_data(self, running: list[str]) -> None:
         """Reads it while a machine boots, as the machine would, so that fifteen that boot at once start at once."""

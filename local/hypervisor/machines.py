@@ -19,6 +19,7 @@ class Step(Enum):
 @dataclass(slots=True)
 class _Machine:
     boots_at: float
+    booted: bool = False
     failures: int = 0
 
 
@@ -52,12 +53,18 @@ class Machines:
         ]
         return [step for step in steps if step]
 
+    def next_boot(self) -> float | None:
+        """When the next machine will have booted, on the clock of `steps`; None where none boots."""
+        return min((machine.boots_at for machine in self._machines.values() if not machine.booted), default=None)
+
     def _of_running(self, instance_id: str, worker: WorkerState | None, now: float) -> tuple[str, Step, str] | None:
         machine = self._machines.get(instance_id)
         if machine is None:
             machine = self._machines[instance_id] = _Machine(boots_at=now if worker else now + self.boot_s)
         if worker is None:
-            return (instance_id, Step.BOOT, "booted") if now >= machine.boots_at else None
+            machine.booted = now >= machine.boots_at
+            return (instance_id, Step.BOOT, "booted") if machine.booted else None
+        machine.booted = True
         if worker.running:
             machine.boots_at = now
             return None

@@ -13,7 +13,7 @@ class HypervisorSettings(AwsSettings):
     """Folder for what the hypervisor must know after a restart, and for the workers' logs."""
     boot_s: float = Field(2.0, ge=0, le=600)
     """Seconds from an instance's `running` to its worker's start; EC2 takes about 20."""
-    poll_s: float = Field(0.5, gt=0, le=10)
+    poll_s: float = Field(0.3, gt=0, le=10)
     """Seconds between two looks at EC2 and the workers."""
     restart_s: float = Field(1.0, ge=0, le=60)
     """Seconds from a worker's failure to its restart, as in the worker's systemd unit."""

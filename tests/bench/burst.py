@@ -26,13 +26,14 @@ MIB = 1024 * 1024
 
 
 def _burst(stack: EmbeddedStack, count: int) -> dict[str, float]:
-    start = time.monotonic()
     answers = stack.burst([Upload(f"burst-{i}.jpg", os.urandom(20_000)) for i in range(count)])
-    all_s = time.monotonic() - start
     wrong = [answer for answer in answers if answer.text != f"{answer.name}:unknown"]
     if wrong:
         raise SystemExit(f"{len(wrong)} wrong answers, the first of them {wrong[0]}")
-    return {"first_s": round(min(answer.seconds for answer in answers), 2), "all_s": round(all_s, 2)}
+    return {
+        "first_s": round(min(answer.seconds for answer in answers), 2),
+        "all_s": round(max(answer.seconds for answer in answers), 2),
+    }
 
 
 def _held(stack: EmbeddedStack) -> dict[str, float]:
