@@ -3,9 +3,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := web,worker,controller,local,dev
+EXTRAS := web,worker,controller,local,hypervisor,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+# Docker Compose where an engine answers, else processes of this machine.
+STACK ?= $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo compose || echo embedded)
+STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m embedded)
+STACK_READY = $(if $(filter compose,$(STACK)),,.venv/.ready)
 
 # What the local stacks answer on, and whom they know.
 export WEB_PORT ?= 8000
@@ -24,24 +29,24 @@ help: ## List the commands
 	@touch $@
 
 .PHONY: up
-up: .venv/.ready ## Start the whole system on this machine (GALLERY=folder WEB_PORT=8000 AWS_PORT=4566)
-	@$(BIN)/python -m embedded up
+up: $(STACK_READY) ## Start the whole system on this machine (STACK=compose|embedded GALLERY=folder WEB_PORT= AWS_PORT=)
+	@$(STACK_COMMAND) up
 
 .PHONY: down
-down: .venv/.ready ## Stop it, nothing left behind
-	@$(BIN)/python -m embedded down
+down: $(STACK_READY) ## Stop it, nothing left behind
+	@$(STACK_COMMAND) down
 
 .PHONY: status
-status: .venv/.ready ## Show programs, instances and queues
-	@$(BIN)/python -m embedded status
+status: $(STACK_READY) ## Show programs, instances and queues
+	@$(STACK_COMMAND) status
 
 .PHONY: logs
-logs: .venv/.ready ## Follow the logs of all programs
-	@$(BIN)/python -m embedded logs
+logs: $(STACK_READY) ## Follow the logs of all programs
+	@$(STACK_COMMAND) logs
 
 .PHONY: enroll
-enroll: .venv/.ready ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
-	@$(BIN)/python -m embedded enroll
+enroll: $(STACK_READY) ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
+	@$(STACK_COMMAND) enroll
 
 .PHONY: test
 test: .venv/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
@@ -53,6 +58,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
 
 .PHONY: bench
 bench: bench-path bench-burst ## Run every benchmark

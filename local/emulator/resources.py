@@ -1,8 +1,9 @@
 """Makes in an emulator what a deployment needs: the resources of deploy/resources.yaml, an AMI, the web host.
 
 Buckets, queues and the launch template come from the same CloudFormation template as on AWS. What an emulator's
-CloudFormation leaves out of it (moto 5.2 sets neither versioning, lifecycle nor the public access block of a
-bucket) is read from the template and set through S3's own API here, and nowhere else.
+CloudFormation leaves out of it is read from the template and set through the service's own API here, and nowhere
+else: moto 5.2 sets neither versioning, lifecycle nor the public access block of a bucket, and LocalStack 4.14 makes no
+launch template.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
         "WorkerUserData": base64.b64encode(_user_data(settings).encode()).decode(),
     }
     _deploy(aws.client("cloudformation"), f"{settings.id}-resources", template, parameters)
-    s3 = aws.client("s3")
-    _complete_buckets(s3, yaml.safe_load(template), parameters)
+    _complete(aws, yaml.safe_load(template), parameters)
     if settings.gallery_file:
         with translated(f"store the gallery in {settings.gallery_bucket}"):
+            s3 = aws.client("s3")
             s3.put_object(Bucket=settings.gallery_bucket, Key=GALLERY_KEY, Body=settings.gallery_file.read_bytes())
     # Last, so that whoever sees the web host knows that all it needs is there.
     _register_web_host(ec2, settings)
@@ -66,12 +67,11 @@ def _deploy(cloudformation: Any, name: str, template: str, parameters: dict[str,
         "TemplateBody": template,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     }
-    with translated(f"create the stack {name}"):
-        stacks = [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]]
-        if name not in stacks:
+    if not _exists(cloudformation, name):
+        with translated(f"create the stack {name}"):
             cloudformation.create_stack(**arguments)
             cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-            return
+        return
     try:
         with translated(f"update the stack {name}"):
             cloudformation.update_stack(**arguments)
@@ -81,13 +81,34 @@ def _deploy(cloudformation: Any, name: str, template: str, parameters: dict[str,
             raise
 
 
-def _complete_buckets(s3: Any, template: dict[str, Any], parameters: dict[str, str]) -> None:
+def _exists(cloudformation: Any, name: str) -> bool:
+    try:
+        with translated(f"look for the stack {name}"):
+            cloudformation.describe_stacks(StackName=name)
+    except RefusedError as error:
+        if "does not exist" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _complete(aws: Aws, template: dict[str, Any], parameters: dict[str, str]) -> None:
     values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | parameters
     for resource in template["Resources"].values():
+        properties = _resolved(resource["Properties"], values)
         if resource["Type"] == "AWS::S3::Bucket":
-            properties = _resolved(resource["Properties"], values)
             with translated(f"set up the bucket {properties['BucketName']}"):
-                _complete_bucket(s3, properties)
+                _complete_bucket(aws.client("s3"), properties)
+        if resource["Type"] == "AWS::EC2::LaunchTemplate":
+            with translated(f"set up the launch template {properties['LaunchTemplateName']}"):
+                _complete_launch_template(aws.client("ec2"), properties)
+
+
+def _complete_launch_template(ec2: Any, properties: dict[str, Any]) -> None:
+    name = properties["LaunchTemplateName"]
+    found = ec2.describe_launch_templates(Filters=[{"Name": "launch-template-name", "Values": [name]}])
+    if not found["LaunchTemplates"]:
+        ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=properties["LaunchTemplateData"])
 
 
 def _complete_bucket(s3: Any, properties: dict[str, Any]) -> None:
@@ -116,8 +137,8 @@ def _resolved(value: Any, parameters: dict[str, Any]) -> Any:
     if not isinstance(value, dict):
         return value
     if "Ref" in value:
-        reference = parameters[value["Ref"]]
-        return int(reference) if str(reference).isdigit() else reference
+        reference = str(parameters.get(value["Ref"]))
+        return int(reference) if reference.isdigit() else reference
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"]).replace("${Id}", str(parameters["Id"]))
     return {name: _resolved(item, parameters) for name, item in value.items()}

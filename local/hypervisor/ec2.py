@@ -54,9 +54,23 @@ class Ec2:
         """The instance's user data, read as the `NAME=value` lines of an environment file."""
         with translated(f"read the user data of {instance_id}"):
             answer = self._client.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
-        text = base64.b64decode(answer.get("UserData", {}).get("Value", "")).decode()
+        # LocalStack 4.14 gives an instance nothing of its launch template.
+        encoded = answer.get("UserData", {}).get("Value") or self._user_data_of_template()
+        text = base64.b64decode(encoded).decode()
         lines = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
         return {name.strip(): value.strip() for name, _, value in lines}
+
+    def _user_data_of_template(self) -> str:
+        name = f"{self._deployment_id}-worker"
+        with translated(f"read the launch template {name}"):
+            versions = self._client.describe_launch_template_versions(LaunchTemplateName=name, Versions=["$Default"])
+        return versions["LaunchTemplateVersions"][0]["LaunchTemplateData"].get("UserData", "")
+
+    def size(self, instance_type: str) -> tuple[int, int]:
+        """Processors and memory in MiB of an instance type."""
+        with translated(f"look up the instance type {instance_type}"):
+            found = self._client.describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
+        return found[0]["VCpuInfo"]["DefaultVCpus"], found[0]["MemoryInfo"]["SizeInMiB"]
 
     def power_off(self, instance_id: str) -> None:
         """What EC2 does when a machine powers itself off and its shutdown behaviour is `stop`."""

@@ -32,6 +32,8 @@ class Hypervisor:
             self._try_once()
         while self._halt_all():
             time.sleep(poll_s)
+        for instance_id in self._driver.workers():
+            self._driver.remove(instance_id)
 
     def once(self) -> None:
         """One pass; raises the AWS errors of `facecore.errors`."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from facecore import logs
 from facecore.aws import Aws
-from facecore.errors import SettingsError
+from facecore.errors import AwsError, SettingsError
 from facecore.settings import load
 
+from hypervisor.driver import Driver
 from hypervisor.ec2 import Ec2
 from hypervisor.loop import Hypervisor
 from hypervisor.machines import Machines
-from hypervisor.processes import ProcessDriver
 from hypervisor.settings import HypervisorSettings
 
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -30,19 +30,43 @@ def main(environ: Mapping[str, str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    ec2 = Ec2(Aws(settings).client("ec2"), settings.id)
+    try:
+        driver = _container_driver(settings, ec2) if settings.driver == "container" else _process_driver(settings)
+    except AwsError as error:
+        logs.get_logger(__name__).error("driver_not_ready", error=str(error))
+        return 1
     hypervisor = Hypervisor(
-        Ec2(Aws(settings).client("ec2"), settings.id),
-        ProcessDriver(
-            settings.run_dir,
-            settings.worker,
-            tuple(filter(None, settings.preload.split(","))),
-            settings.stop_grace_s,
-        ),
+        ec2,
+        driver,
         Machines(settings.boot_s, settings.restart_s, settings.max_failures),
         host_environment(settings, environ),
     )
     hypervisor.run(stop, settings.poll_s)
     return 0
+
+
+def _process_driver(settings: HypervisorSettings) -> Driver:
+    from hypervisor.processes import ProcessDriver
+
+    preload = tuple(filter(None, settings.preload.split(",")))
+    return ProcessDriver(settings.run_dir, settings.worker, preload, settings.stop_grace_s)
+
+
+def _container_driver(settings: HypervisorSettings, ec2: Ec2) -> Driver:
+    import docker
+
+    from hypervisor.containers import ContainerDriver, Machine
+
+    cpus, memory_mib = ec2.size(settings.instance_type)
+    return ContainerDriver(
+        docker.from_env(),
+        image=settings.worker_image,
+        network=settings.network,
+        machine=Machine(settings.instance_cpus or cpus, settings.instance_memory_mib or memory_mib),
+        log_dir=settings.run_dir,
+        stop_grace_s=settings.stop_grace_s,
+    )
 
 
 def host_environment(settings: HypervisorSettings, environ: Mapping[str, str]) -> dict[str, str]:

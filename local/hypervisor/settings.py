@@ -1,6 +1,7 @@
 """What the hypervisor is configured by."""
 
 from pathlib import Path
+from typing import Literal
 
 from facecore.settings import AwsSettings
 from pydantic import Field
@@ -9,6 +10,8 @@ from pydantic import Field
 class HypervisorSettings(AwsSettings):
     """Of one deployment's machines on this computer."""
 
+    driver: Literal["process", "container"] = "process"
+    """What a worker is: a process of this machine, or a container of its Docker engine."""
     run_dir: Path
     """Folder for what the hypervisor must know after a restart, and for the workers' logs."""
     boot_s: float = Field(2.0, ge=0, le=600)
@@ -25,3 +28,13 @@ class HypervisorSettings(AwsSettings):
     """`module:function` of the worker; it takes the environment and returns an exit status."""
     preload: str = Field("", pattern=r"^[\w.,]*$")
     """Modules, separated by commas, that workers share instead of importing them one by one."""
+    worker_image: str = "elastic-face/worker"
+    """The image that containers run."""
+    network: str = "elastic-face-instances"
+    """The Docker network of the instances; it must reach the AWS emulator."""
+    instance_type: str = Field("m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")
+    """EC2 instance type whose processors and memory a container gets."""
+    instance_cpus: float | None = Field(None, gt=0, le=1024)
+    """Processors that a container gets instead."""
+    instance_memory_mib: int | None = Field(None, ge=64)
+    """Memory in MiB that a container gets instead."""

@@ -1,22 +1,28 @@
-"""The stack that the end-to-end tests run against: the one that is named, or an embedded one of their own."""
+"""The stacks that the end-to-end tests run against: the one that is named, or one of each kind of their own."""
 
 import os
 from collections.abc import Iterator
 
+import compose_stack as compose
 import pytest
+from compose_stack import ComposeStack
 from embedded_stack import EmbeddedStack, started
 from stack import Stack
 
 # Read before the suite clears the environment of a user's own settings.
 _WEB_URL = os.environ.get("E2E_WEB_URL")
 _AWS_URL = os.environ.get("E2E_AWS_URL")
+_KINDS = ["named"] if _WEB_URL and _AWS_URL else ["embedded", "compose"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=_KINDS)
 def stack(request: pytest.FixtureRequest, credentials: None) -> Stack:
     """A whole stack with the demo gallery, idle."""
-    named = Stack(_WEB_URL, _AWS_URL) if _WEB_URL and _AWS_URL else None
-    found: Stack = named or request.getfixturevalue("embedded_stack")
+    found: Stack = (
+        Stack(str(_WEB_URL), str(_AWS_URL))
+        if request.param == "named"
+        else request.getfixturevalue(f"{request.param}_stack")
+    )
     found.wait_until_idle(60)
     return found
 
@@ -25,4 +31,12 @@ def stack(request: pytest.FixtureRequest, credentials: None) -> Stack:
 def embedded_stack(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
     """An embedded stack with the real recogniser."""
     with started(tmp_path_factory.mktemp("embedded")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def compose_stack(credentials: None) -> Iterator[ComposeStack]:
+    """A compose stack with the real recogniser."""
+    compose.require_engine()
+    with compose.started() as stack:
         yield stack

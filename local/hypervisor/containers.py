@@ -1,0 +1,144 @@
+"""Workers as containers: one for each instance, within the limits of its instance type."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+from facecore.logs import get_logger
+
+from hypervisor.driver import WorkerState
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+log = get_logger(__name__)
+
+NETWORK_LABEL = "elastic-face.network"
+"""Tells the workers of two stacks on one engine apart."""
+INSTANCE_LABEL = "elastic-face.instance-id"
+_STARTS_AT_ONCE = 5
+_NANO = 1_000_000_000
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What an instance's container may use."""
+
+    cpus: float
+    memory_mib: int
+
+
+class ContainerDriver:
+    """Runs each worker in a container, labelled with its instance's id, by which a later driver finds it."""
+
+    def __init__(
+        self,
+        client: DockerClient,
+        *,
+        image: str,
+        network: str,
+        machine: Machine,
+        log_dir: Path,
+        stop_grace_s: float,
+    ) -> None:
+        self._client = client
+        self._image = image
+        self._network = network
+        self._machine = machine
+        self._log_dir = log_dir
+        self._stop_grace_s = stop_grace_s
+        self._kill_at: dict[str, float] = {}
+        self._starts: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(_STARTS_AT_ONCE)
+        log_dir.mkdir(parents=True, exist_ok=True)
+
+    def workers(self) -> dict[str, WorkerState]:
+        """All workers by instance id, those that ended included until they are removed."""
+        found = {
+            container["Labels"][INSTANCE_LABEL]: self._state(container)
+            for container in self._client.api.containers(
+                all=True, filters={"label": f"{NETWORK_LABEL}={self._network}"}
+            )
+        }
+        return found | self._starting()
+
+    def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
+        """Starts the instance's worker, which must not run; an ended one is replaced. Returns before it runs."""
+        self._kill_at.pop(instance_id, None)
+        self._starts[instance_id] = self._pool.submit(self._run, instance_id, dict(environment))
+
+    def stop(self, instance_id: str) -> None:
+        """Asks the worker to end, and kills it after the grace period. Returns at once; call it until it has ended."""
+        if instance_id in self._starts:
+            return
+        now = time.monotonic()
+        deadline = self._kill_at.setdefault(instance_id, now + self._stop_grace_s)
+        try:
+            self._client.api.kill(self._name(instance_id), "SIGKILL" if now >= deadline else "SIGTERM")
+        except docker.errors.APIError as error:
+            if error.status_code not in (404, 409):  # it is gone, or it does not run any more
+                raise
+
+    def remove(self, instance_id: str) -> None:
+        """Forgets a worker that ended; what it logged stays in the folder of logs."""
+        self._kill_at.pop(instance_id, None)
+        try:
+            container = self._client.containers.get(self._name(instance_id))
+            self._keep_log(instance_id, container)
+            container.remove(force=True)
+        except docker.errors.NotFound:
+            log.info("container_was_gone", instance_id=instance_id)
+
+    def _starting(self) -> dict[str, WorkerState]:
+        """The workers whose containers are being made; a start that failed is a worker that failed."""
+        states = {}
+        for instance_id, start in list(self._starts.items()):
+            if not start.done():
+                states[instance_id] = WorkerState(running=True)
+                continue
+            del self._starts[instance_id]
+            if error := start.exception():
+                log.error("container_did_not_start", instance_id=instance_id, error=str(error))
+                states[instance_id] = WorkerState(running=False, exit_status=None)
+        return states
+
+    def _state(self, container: Mapping[str, Any]) -> WorkerState:
+        if container["State"] not in ("exited", "dead"):
+            return WorkerState(running=True)
+        details = self._client.api.inspect_container(container["Id"])
+        return WorkerState(running=False, exit_status=int(details["State"]["ExitCode"]))
+
+    def _run(self, instance_id: str, environment: dict[str, str]) -> None:
+        self.remove(instance_id)
+        self._client.containers.run(
+            self._image,
+            detach=True,
+            name=self._name(instance_id),
+            labels={NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
+            environment=environment,
+            network=self._network,
+            nano_cpus=int(self._machine.cpus * _NANO),
+            mem_limit=self._machine.memory_mib * _MIB,
+            pids_limit=256,
+            read_only=True,
+            tmpfs={"/tmp": "size=512m,mode=1777"},  # noqa: S108  the container's own
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            init=True,
+        )
+
+    def _keep_log(self, instance_id: str, container: Any) -> None:
+        with (self._log_dir / f"worker-{instance_id}.log").open("ab") as stream:
+            for chunk in container.logs(stream=True):
+                stream.write(chunk)
+
+    def _name(self, instance_id: str) -> str:
+        return f"{self._network}-{instance_id}"

@@ -1,0 +1,96 @@
+"""Starts stacks of containers for tests, each on free ports and under a project name of its own."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import docker
+import pytest
+from embedded_stack import ROOT, free_ports
+from stack import Stack
+
+NETWORK_LABEL = "elastic-face.network"
+
+
+@dataclass
+class ComposeStack(Stack):
+    """A stack whose containers can be found, inspected, killed and paused."""
+
+    project: str = ""
+
+    @cached_property
+    def engine(self) -> Any:
+        return docker.from_env()
+
+    def service(self, name: str) -> Any:
+        """The container of a service."""
+        filters = {"label": [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={name}"]}
+        return self.engine.containers.list(all=True, filters=filters)[0]
+
+    def workers(self) -> list[Any]:
+        """The workers' containers that run."""
+        return list(self.engine.containers.list(filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}))
+
+    def leftovers(self) -> list[str]:
+        """Containers, networks and volumes of this stack that exist."""
+        label = f"com.docker.compose.project={self.project}"
+        found = [
+            *self.engine.containers.list(all=True, filters={"label": label}),
+            *self.engine.containers.list(all=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}),
+            *self.engine.networks.list(filters={"label": label}),
+            *self.engine.volumes.list(filters={"label": label}),
+        ]
+        return [thing.name for thing in found]
+
+
+def engine_answers() -> bool:
+    """Whether there is a Docker engine with Compose."""
+    commands = (["docker", "info"], ["docker", "compose", "version"])
+    try:
+        return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in commands)
+    except FileNotFoundError:
+        return False
+
+
+def require_engine() -> None:
+    """Skips the test where no engine answers; in continuous integration that is a failure."""
+    if engine_answers():
+        return
+    reason = "no Docker engine with Compose answers"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def compose(command: str, environment: dict[str, str], timeout_s: int = 840) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the compose stack as `make` does."""
+    return subprocess.run(
+        [ROOT / "local/compose", command],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+@contextmanager
+def started(**variables: str) -> Iterator[ComposeStack]:
+    """A stack that is up while the block runs."""
+    web_port, aws_port = free_ports(2)
+    project = f"elastic-face-test-{uuid.uuid4().hex[:8]}"
+    environment = {"COMPOSE_PROJECT_NAME": project, "WEB_PORT": str(web_port), "AWS_PORT": str(aws_port), **variables}
+    up = compose("up", environment)
+    stack = ComposeStack(f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{aws_port}", project)
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield stack
+    finally:
+        down = compose("down", environment)
+        assert down.returncode == 0, down.stdout + down.stderr
+    assert stack.leftovers() == []
