@@ -7,8 +7,8 @@ EXTRAS := web,worker,controller,local,hypervisor,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-# Docker Compose where an engine answers, else processes of this machine.
-STACK ?= $(shell docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo compose || echo embedded)
+# embedded: processes of this machine. compose: containers, with LocalStack (needs a Docker engine).
+STACK ?= embedded
 STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m embedded)
 STACK_READY = $(if $(filter compose,$(STACK)),,.venv/.ready)
 
@@ -29,7 +29,7 @@ help: ## List the commands
 	@touch $@
 
 .PHONY: up
-up: $(STACK_READY) ## Start the whole system on this machine (STACK=compose|embedded GALLERY=folder WEB_PORT= AWS_PORT=)
+up: $(STACK_READY) ## Start the whole system on this machine (GALLERY=folder WEB_PORT=8000 AWS_PORT=4566)
 	@$(STACK_COMMAND) up
 
 .PHONY: down

@@ -57,6 +57,7 @@ class ContainerDriver:
         self._stop_grace_s = stop_grace_s
         self._kill_at: dict[str, float] = {}
         self._starts: dict[str, Future[None]] = {}
+        self._removals: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(_STARTS_AT_ONCE)
         log_dir.mkdir(parents=True, exist_ok=True)
 
@@ -68,11 +69,14 @@ class ContainerDriver:
                 all=True, filters={"label": f"{NETWORK_LABEL}={self._network}"}
             )
         }
-        return found | self._starting()
+        self._removals = {id_: removal for id_, removal in self._removals.items() if not removal.done()}
+        return {id_: state for id_, state in found.items() if id_ not in self._removals} | self._starting()
 
     def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
         """Starts the instance's worker, which must not run; an ended one is replaced. Returns before it runs."""
         self._kill_at.pop(instance_id, None)
+        if removal := self._removals.pop(instance_id, None):
+            removal.result()
         self._starts[instance_id] = self._pool.submit(self._run, instance_id, dict(environment))
 
     def stop(self, instance_id: str) -> None:
@@ -88,14 +92,17 @@ class ContainerDriver:
                 raise
 
     def remove(self, instance_id: str) -> None:
-        """Forgets a worker that ended; what it logged stays in the folder of logs."""
+        """Forgets a worker that ended; what it logged stays in the folder of logs. Returns before it is gone."""
         self._kill_at.pop(instance_id, None)
+        self._removals[instance_id] = self._pool.submit(self._discard, instance_id)
+
+    def _discard(self, instance_id: str) -> None:
         try:
             container = self._client.containers.get(self._name(instance_id))
             self._keep_log(instance_id, container)
             container.remove(force=True)
         except docker.errors.NotFound:
-            log.info("container_was_gone", instance_id=instance_id)
+            log.debug("container_was_gone", instance_id=instance_id)
 
     def _starting(self) -> dict[str, WorkerState]:
         """The workers whose containers are being made; a start that failed is a worker that failed."""
@@ -117,7 +124,7 @@ class ContainerDriver:
         return WorkerState(running=False, exit_status=int(details["State"]["ExitCode"]))
 
     def _run(self, instance_id: str, environment: dict[str, str]) -> None:
-        self.remove(instance_id)
+        self._discard(instance_id)
         self._client.containers.run(
             self._image,
             detach=True,

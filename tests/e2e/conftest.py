@@ -1,4 +1,4 @@
-"""The stacks that the end-to-end tests run against: the one that is named, or one of each kind of their own."""
+"""The stacks that the end-to-end tests run against: the one that is named, or some of their own: E2E_STACKS=embedded,compose."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from stack import Stack
 # Read before the suite clears the environment of a user's own settings.
 _WEB_URL = os.environ.get("E2E_WEB_URL")
 _AWS_URL = os.environ.get("E2E_AWS_URL")
-_KINDS = ["named"] if _WEB_URL and _AWS_URL else ["embedded", "compose"]
+_KINDS = ["named"] if _WEB_URL and _AWS_URL else os.environ.get("E2E_STACKS", "embedded").split(",")
 
 
 @pytest.fixture(scope="session", params=_KINDS)
