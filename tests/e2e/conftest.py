@@ -1,4 +1,4 @@
-"""The stacks that the end-to-end tests run against: the one that is named, or some of their own: E2E_STACKS=embedded,compose."""
+"""The stacks of the end-to-end tests: the one that is named, or those of their own in E2E_STACKS."""
 
 import os
 from collections.abc import Iterator
