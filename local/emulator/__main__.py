@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-from typing import NoReturn
 
 from facecore import logs
 from facecore.aws import Aws
@@ -26,9 +25,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"emulator: {error}\n")
         return 2
     logs.configure("emulator", settings.log_level)
-    if arguments == ["serve"]:
-        _serve(settings)
-    return _create(settings)
+    return _serve(settings) if arguments == ["serve"] else _create(settings)
 
 
 def _create(settings: EmulatorSettings) -> int:
@@ -42,23 +39,23 @@ def _create(settings: EmulatorSettings) -> int:
     return 0
 
 
-def _serve(settings: EmulatorSettings) -> NoReturn:
+def _serve(settings: EmulatorSettings) -> int:
     from emulator import server
 
-    bound = server.bind(settings.emulator_host, settings.emulator_port)
+    ending = threading.Event()
+    bound = server.bind(settings.emulator_host, settings.emulator_port, ending)
     endpoint = f"http://{settings.emulator_host}:{bound.bind_addr[1]}"
     failures: list[int] = []
 
     def create() -> None:
         if status := _create(settings.model_copy(update={"endpoint_url": endpoint})):
             failures.append(status)
+            ending.set()
             bound.stop()
 
     threading.Thread(target=create, daemon=True).start()
-    server.serve_until_terminated(bound)
-    sys.stderr.flush()
-    # A long poll in progress holds its thread for up to 20 s, and the process with it.
-    os._exit(failures[0] if failures else 0)
+    server.serve_until_terminated(bound, ending)
+    return failures[0] if failures else 0
 
 
 if __name__ == "__main__":

@@ -45,13 +45,13 @@ class _Serialised:
             return self._application(environ, start_response)
 
 
-def bind(host: str, port: int) -> Server:
+def bind(host: str, port: int, ending: threading.Event) -> Server:
     """A server of S3, SQS, EC2, CloudFormation and what else moto knows, listening but not yet serving.
 
-    Raises OSError where the address is taken.
+    Long polls in progress are cut when `ending` is set. Raises OSError where the address is taken.
     """
     lock = threading.Lock()
-    tuning.apply(lock)
+    tuning.apply(lock, ending)
     # moto's own server opens a connection and a thread per call, which takes twice the processor time per call.
     server = Server(
         (host, port),
@@ -66,9 +66,14 @@ def bind(host: str, port: int) -> Server:
     return server
 
 
-def serve_until_terminated(server: Server) -> None:
-    """Serves until SIGTERM or SIGINT; calls in progress are cut."""
+def serve_until_terminated(server: Server, ending: threading.Event) -> None:
+    """Serves until SIGTERM or SIGINT, which set `ending`, or until it is set elsewhere and the server stopped."""
+
+    def stop() -> None:
+        ending.set()
+        server.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=server.stop).start())
+        signal.signal(number, lambda *_: threading.Thread(target=stop).start())
     log.info("emulator_listening", address=list(server.bind_addr))
     server.serve()

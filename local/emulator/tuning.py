@@ -13,8 +13,11 @@ from moto.core import responses
 from moto.sqs import models as sqs
 
 
-def apply(lock: threading.Lock) -> None:
-    """Tunes this process's moto, each call of which holds `lock`; a long poll lets go of it while it waits."""
+def apply(lock: threading.Lock, ending: threading.Event) -> None:
+    """Tunes this process's moto, each call of which holds `lock`.
+
+    A long poll lets go of the lock while it waits, and is cut within a second when `ending` is set.
+    """
     # moto lists the folders of its package at each call, to learn which services there are.
     services = list(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = functools.cache(lambda: services)
@@ -31,6 +34,8 @@ def apply(lock: threading.Lock) -> None:
     wait_for_messages = models.Queue.wait_for_messages
 
     def wait_unlocked(queue: Any, timeout_s: int) -> None:
+        if ending.is_set():
+            raise ConnectionAbortedError("the emulator ends")
         lock.release()
         try:
             wait_for_messages(queue, timeout_s)

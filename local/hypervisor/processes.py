@@ -19,6 +19,8 @@ from hypervisor.driver import WorkerState
 
 log = get_logger(__name__)
 
+_STATUS_TIMEOUT_S = 2.0
+
 
 class ProcessDriver:
     """Runs each worker as a process of its own, with a log file of its own.
@@ -79,7 +81,11 @@ class ProcessDriver:
         if self._process(instance_id) is not None:
             return WorkerState(running=True)
         own = self._own.get(instance_id)
-        return WorkerState(running=False, exit_status=own.exitcode if own else None)
+        if own is None:
+            return WorkerState(running=False)
+        # The fork server tells the status a moment after the process is gone.
+        own.join(_STATUS_TIMEOUT_S)
+        return WorkerState(running=False, exit_status=own.exitcode)
 
     def _process(self, instance_id: str) -> psutil.Process | None:
         """The worker's process while it runs."""
