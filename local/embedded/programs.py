@@ -23,6 +23,8 @@ CREDENTIALS = {
 }
 """What emulators take for an account."""
 _STOP_S = 40
+# The emulator shares the processors: more threads only keep the web tier's event loop waiting.
+_DEFAULTS = {"EFACE_SHUTDOWN_S": "5", "EFACE_AWS_THREADS": "6"}
 
 
 def socket_file(settings: StackSettings) -> Path:
