@@ -23,6 +23,9 @@ CREDENTIALS = {
 }
 """What emulators take for an account."""
 _STOP_S = 40
+# The emulator, and the machines that the hypervisor starts, are elsewhere in the cloud: here they must not keep the
+# web tier and the controller from a processor.
+_NICENESS = {EMULATOR: 10, "hypervisor": 10}
 # The emulator shares the processors: more threads only keep the web tier's event loop waiting.
 _DEFAULTS = {"EFACE_SHUTDOWN_S": "5", "EFACE_AWS_THREADS": "6"}
 
@@ -57,7 +60,7 @@ def write_config(settings: StackSettings) -> None:
     for priority, (name, module) in enumerate(PROGRAMS.items(), start=1):
         parser[f"program:{name}"] = {
             "priority": str(priority),
-            "command": f"{_escaped(sys.executable)} -m {module}",
+            "command": f"nice -n {_NICENESS.get(name, 0)} {_escaped(sys.executable)} -m {module}",
             "autostart": str(name == EMULATOR).lower(),
             "autorestart": "true",
             "startsecs": "1",

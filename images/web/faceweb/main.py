@@ -1,8 +1,9 @@
 """Starts the web tier: reads the settings, wires the parts together, serves until it is told to stop."""
 
-import gc
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from facecore import logs
 from facecore.aws import Aws
@@ -21,6 +22,7 @@ from faceweb.health import Readiness
 from faceweb.intake import Intake
 from faceweb.metrics import Metrics
 from faceweb.pages import Pages
+from faceweb.pauses import collected_idle, favour_event_loop
 from faceweb.replies import Replies
 from faceweb.server import Server, allow_open_files, listen
 from faceweb.settings import WebSettings
@@ -32,8 +34,6 @@ log = get_logger(__name__)
 EXIT_PORT = 1
 EXIT_SETTINGS = 2
 HEALTH_THREADS = 4
-GIL_SWITCH_INTERVAL_S = 0.001
-"""A fifth of CPython's default: each time the event loop wakes up, it may have to wait this long for every thread."""
 FILES_PER_REQUEST = 2
 """A connection and a temporary file."""
 OTHER_FILES = 256
@@ -63,16 +63,6 @@ def main() -> int:
     return 0
 
 
-def favour_event_loop() -> None:
-    """Keeps pauses of the event loop short while many uploads are handed to AWS.
-
-    Without the first line the garbage collector walks boto3's whole object graph during a burst, 0.5 s at a time.
-    """
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(GIL_SWITCH_INTERVAL_S)
-
-
 def build(settings: WebSettings, waiters: Waiters) -> ASGIApp:
     """The app with its collaborators on AWS, or on what stands in for it."""
     aws = Aws(settings)
@@ -98,11 +88,17 @@ def build(settings: WebSettings, waiters: Waiters) -> ASGIApp:
         "the bucket of photographs": in_bucket.check,
         "the bucket of results": out_bucket.check,
     }
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        async with replies.received(), collected_idle(waiters):
+            yield
+
     return create_app(
         intake=Intake(settings, waiters, exchange, metrics),
         # Threads of their own, so that a queue of uploads does not make the service look broken.
         readiness=Readiness(checks, DaemonThreads(HEALTH_THREADS, "health")),
         metrics=metrics,
         pages=Pages(),
-        lifespan=replies.received,
+        lifespan=running,
     )
