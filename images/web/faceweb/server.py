@@ -12,6 +12,7 @@ from facecore.errors import UnavailableError
 from facecore.logs import get_logger
 from starlette.types import ASGIApp
 
+from faceweb.acceptor import Acceptor
 from faceweb.connections import KEEP_ALIVE_S, Connection
 from faceweb.waiters import Waiters
 
@@ -34,7 +35,6 @@ class Server(uvicorn.Server):
                 ws="none",
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=int(shutdown_s) + CANCEL_AFTER_S,
-                backlog=BACKLOG,
                 proxy_headers=False,
                 server_header=False,
                 access_log=False,
@@ -44,6 +44,14 @@ class Server(uvicorn.Server):
         )
         self._waiters = waiters
         self._shutdown_s = shutdown_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the app and listens on `sockets`."""
+        await super().startup(sockets=[])
+        self.servers.extend(Acceptor(listener, self._connection) for listener in sockets or [])  # type: ignore[misc]
+
+    def _connection(self) -> Connection:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops; whoever still waits after `shutdown_s` is told to come again."""
