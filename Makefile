@@ -7,8 +7,10 @@ EXTRAS := web,worker,controller,local,hypervisor,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-# embedded: processes of this machine. compose: containers, with LocalStack (needs a Docker engine).
-STACK ?= embedded
+# compose: containers, with LocalStack. embedded: processes of this machine. Unless it is chosen, it is the stack that is
+# up, else containers where a Docker engine answers.
+STACK ?= $(shell cat .run/stack 2>/dev/null || local/compose available || echo embedded)
+STACK := $(STACK)
 STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m embedded)
 STACK_READY = $(if $(filter compose,$(STACK)),,.venv/.ready)
 
@@ -29,12 +31,14 @@ help: ## List the commands
 	@touch $@
 
 .PHONY: up
-up: $(STACK_READY) ## Start the whole system on this machine (GALLERY=folder WEB_PORT=8000 AWS_PORT=4566)
+up: $(STACK_READY) ## Start the whole system on this machine (GALLERY=folder WEB_PORT=8000 AWS_PORT=4566 STACK=compose|embedded)
 	@$(STACK_COMMAND) up
+	@mkdir -p .run && echo $(STACK) >.run/stack
 
 .PHONY: down
 down: $(STACK_READY) ## Stop it, nothing left behind
 	@$(STACK_COMMAND) down
+	@rm -f .run/stack
 
 .PHONY: status
 status: $(STACK_READY) ## Show programs, instances and queues

@@ -63,14 +63,14 @@ class ContainerDriver:
 
     def workers(self) -> dict[str, WorkerState]:
         """All workers by instance id, those that ended included until they are removed."""
-        found = {
-            container["Labels"][INSTANCE_LABEL]: self._state(container)
-            for container in self._client.api.containers(
-                all=True, filters={"label": f"{NETWORK_LABEL}={self._network}"}
-            )
-        }
-        self._removals = {id_: removal for id_, removal in self._removals.items() if not removal.done()}
-        return {id_: state for id_, state in found.items() if id_ not in self._removals} | self._starting()
+        # Before the list: a start that ends in between is on it.
+        starting = self._starting()
+        listed = self._client.api.containers(all=True, filters={"label": f"{NETWORK_LABEL}={self._network}"})
+        containers = {container["Labels"][INSTANCE_LABEL]: container for container in listed}
+        found = {id_: self._state(container) for id_, container in containers.items() if id_ not in self._removals}
+        # After the list: what was gone by then is not on it.
+        self._removals = {id_: removal for id_, removal in self._removals.items() if not _over(id_, removal)}
+        return {id_: state for id_, state in found.items() if state} | starting
 
     def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
         """Starts the instance's worker, which must not run; an ended one is replaced. Returns before it runs."""
@@ -81,7 +81,8 @@ class ContainerDriver:
 
     def stop(self, instance_id: str) -> None:
         """Asks the worker to end, and kills it after the grace period. Returns at once; call it until it has ended."""
-        if instance_id in self._starts:
+        start = self._starts.get(instance_id)
+        if start and not start.done():
             return
         now = time.monotonic()
         deadline = self._kill_at.setdefault(instance_id, now + self._stop_grace_s)
@@ -94,6 +95,7 @@ class ContainerDriver:
     def remove(self, instance_id: str) -> None:
         """Forgets a worker that ended; what it logged stays in the folder of logs. Returns before it is gone."""
         self._kill_at.pop(instance_id, None)
+        self._starts.pop(instance_id, None)
         self._removals[instance_id] = self._pool.submit(self._discard, instance_id)
 
     def _discard(self, instance_id: str) -> None:
@@ -105,25 +107,28 @@ class ContainerDriver:
             log.debug("container_was_gone", instance_id=instance_id)
 
     def _starting(self) -> dict[str, WorkerState]:
-        """The workers whose containers are being made; a start that failed is a worker that failed."""
-        states = {}
-        for instance_id, start in list(self._starts.items()):
-            if not start.done():
-                states[instance_id] = WorkerState(running=True)
-                continue
-            del self._starts[instance_id]
-            if error := start.exception():
-                log.error("container_did_not_start", instance_id=instance_id, error=str(error))
-                states[instance_id] = WorkerState(running=False, exit_status=None)
-        return states
+        """The workers whose containers are being made, and those whose could not be, which have failed."""
+        self._starts = {id_: start for id_, start in self._starts.items() if not start.done() or start.exception()}
+        return {id_: WorkerState(running=not start.done()) for id_, start in self._starts.items()}
 
-    def _state(self, container: Mapping[str, Any]) -> WorkerState:
+    def _state(self, container: Mapping[str, Any]) -> WorkerState | None:
+        """The state of a container that was listed; None where somebody removed it since."""
         if container["State"] not in ("exited", "dead"):
             return WorkerState(running=True)
-        details = self._client.api.inspect_container(container["Id"])
+        try:
+            details = self._client.api.inspect_container(container["Id"])
+        except docker.errors.NotFound:
+            return None
         return WorkerState(running=False, exit_status=int(details["State"]["ExitCode"]))
 
     def _run(self, instance_id: str, environment: dict[str, str]) -> None:
+        try:
+            self._make(instance_id, environment)
+        except docker.errors.DockerException as error:
+            log.error("container_did_not_start", instance_id=instance_id, error=str(error))
+            raise
+
+    def _make(self, instance_id: str, environment: dict[str, str]) -> None:
         self._discard(instance_id)
         self._client.containers.run(
             self._image,
@@ -144,8 +149,17 @@ class ContainerDriver:
 
     def _keep_log(self, instance_id: str, container: Any) -> None:
         with (self._log_dir / f"worker-{instance_id}.log").open("ab") as stream:
-            for chunk in container.logs(stream=True):
+            for chunk in container.logs(stream=True, follow=False):
                 stream.write(chunk)
 
     def _name(self, instance_id: str) -> str:
         return f"{self._network}-{instance_id}"
+
+
+def _over(instance_id: str, removal: Future[None]) -> bool:
+    """Whether a removal has ended; one that failed leaves its container on the list, to be removed again."""
+    if not removal.done():
+        return False
+    if error := removal.exception():
+        log.error("container_not_removed", instance_id=instance_id, error=str(error))
+    return True

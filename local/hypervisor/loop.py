@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from facecore.errors import AwsError, NotFoundError
 from facecore.logs import get_logger
@@ -17,12 +18,18 @@ log = get_logger(__name__)
 class Hypervisor:
     """One pass looks at EC2 and the workers and takes the steps that `Machines` decides."""
 
-    def __init__(self, ec2: Ec2, driver: Driver, machines: Machines, host: Mapping[str, str]) -> None:
-        """`host` is what a machine learns from its surroundings on EC2: credentials, region, endpoint."""
+    def __init__(
+        self, ec2: Ec2, driver: Driver, machines: Machines, host: Mapping[str, str], heartbeat_file: Path
+    ) -> None:
+        """`host` is what a machine learns from its surroundings on EC2: credentials, region, endpoint.
+
+        `heartbeat_file` is touched after each pass, those included that did not reach EC2.
+        """
         self._ec2 = ec2
         self._driver = driver
         self._machines = machines
         self._host = dict(host)
+        self._heartbeat_file = heartbeat_file
         self._reachable = True
         self._user_data: dict[str, dict[str, str]] = {}
 
@@ -30,6 +37,7 @@ class Hypervisor:
         """Passes every `poll_s` seconds, and when a machine has booted, until `stop` is set; then ends all workers."""
         while not stop.wait(self._pause(poll_s)):
             self._try_once()
+            self._heartbeat_file.touch()
         while self._halt_all():
             time.sleep(poll_s)
         for instance_id in self._driver.workers():

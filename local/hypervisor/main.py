@@ -41,6 +41,7 @@ def main(environ: Mapping[str, str]) -> int:
         driver,
         Machines(settings.boot_s, settings.restart_s, settings.max_failures),
         host_environment(settings, environ),
+        settings.run_dir / "heartbeat",
     )
     hypervisor.run(stop, settings.poll_s)
     return 0

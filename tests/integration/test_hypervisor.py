@@ -25,7 +25,9 @@ class Machine:
         self.settings = settings
         self.driver = ProcessDriver(run_dir, "tiny_worker:main", (), stop_grace_s=1)
         self.stop = threading.Event()
-        hypervisor = Hypervisor(Ec2(self.client, settings.id), self.driver, Machines(0.2, 0.1, 3), {"FROM": "host"})
+        ec2, host = Ec2(self.client, settings.id), {"FROM": "host"}
+        self.heartbeat_file = run_dir / "heartbeat"
+        hypervisor = Hypervisor(ec2, self.driver, Machines(0.2, 0.1, 3), host, self.heartbeat_file)
         self.thread = threading.Thread(target=hypervisor.run, args=(self.stop, 0.1))
         self.thread.start()
 
@@ -76,6 +78,12 @@ def test_an_idle_worker_stops_its_instance(machine: Machine) -> None:
     instance_id = machine.launch("exit:0")
     assert _reached(lambda: machine.state(instance_id) == "stopped")
     assert _reached(lambda: machine.driver.workers() == {})
+
+
+def test_each_pass_touches_the_heartbeat_file(machine: Machine) -> None:
+    assert _reached(machine.heartbeat_file.exists)
+    machine.heartbeat_file.unlink()
+    assert _reached(machine.heartbeat_file.exists)
 
 
 def test_a_worker_that_keeps_failing_stops_its_instance(machine: Machine, tmp_path: Path) -> None:

@@ -1,28 +1,78 @@
 """The contract of a hypervisor's driver, held by each driver with real workers."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
+from compose_stack import require_engine
+from hypervisor.containers import NETWORK_LABEL, ContainerDriver, Machine
 from hypervisor.driver import Driver, WorkerState
 from hypervisor.processes import ProcessDriver
 
 ENDED_IN_S = 20.0
+TINY_IMAGE = "elastic-face-test/tiny-worker"
+_TINY_DOCKERFILE = """
+FROM python:3.11-slim-bookworm
+COPY tiny_worker.py /app/
+ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1
+USER 10001
+CMD ["python3", "-c", "import os, sys, tiny_worker; sys.exit(tiny_worker.main(os.environ))"]
+"""
+
+
+@pytest.fixture(params=["processes", "containers"])
+def new_driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Driver]]:
+    """Makes drivers over the same state, the second as after a restart of the hypervisor."""
+    if request.param == "processes":
+        yield from _drivers(lambda: ProcessDriver(tmp_path, "tiny_worker:main", (), stop_grace_s=0.5))
+        return
+    network = request.getfixturevalue("network")
+    image = request.getfixturevalue("tiny_image")
+    yield from _drivers(lambda: _container_driver(image, network, tmp_path))
+
+
+def _container_driver(image: str, network: str, folder: Path) -> ContainerDriver:
+    return ContainerDriver(
+        docker.from_env(),
+        image=image,
+        network=network,
+        machine=Machine(cpus=1, memory_mib=128),
+        log_dir=folder / "logs",
+        stop_grace_s=0.5,
+    )
+
+
+def _drivers(make: Callable[[], Driver]) -> Iterator[Callable[[], Driver]]:
+    yield make
+    driver = make()
+    for instance_id in driver.workers():
+        _end(driver, instance_id)
+        driver.remove(instance_id)
+    _until_forgotten(driver)
+
+
+@pytest.fixture(scope="session")
+def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image whose container does what the variable TINY says."""
+    require_engine()
+    folder = tmp_path_factory.mktemp("tiny-image")
+    (folder / "Dockerfile").write_text(_TINY_DOCKERFILE)
+    (folder / "tiny_worker.py").write_text((Path(__file__).parents[1] / "tiny_worker.py").read_text())
+    docker.from_env().images.build(path=str(folder), tag=TINY_IMAGE, rm=True)
+    return TINY_IMAGE
 
 
 @pytest.fixture
-def new_driver(tmp_path: Path) -> Iterator[Callable[[], Driver]]:
-    """Makes drivers over the same state, the second as after a restart of the hypervisor."""
-    drivers: list[Driver] = []
-
-    def make() -> Driver:
-        drivers.append(ProcessDriver(tmp_path, "tiny_worker:main", (), stop_grace_s=0.5))
-        return drivers[-1]
-
-    yield make
-    for instance_id in make().workers():
-        _end(drivers[-1], instance_id)
+def network() -> Iterator[str]:
+    """A network of its own for the containers of one test."""
+    require_engine()
+    engine = docker.from_env()
+    made = engine.networks.create(f"elastic-face-test-{uuid.uuid4().hex[:8]}", internal=True)
+    yield str(made.name)
+    made.remove()
 
 
 def _environment(verb: str, instance_id: str = "i-1") -> dict[str, str]:
@@ -43,6 +93,13 @@ def _end(driver: Driver, instance_id: str) -> WorkerState:
         driver.stop(instance_id)
         time.sleep(0.05)
     return state
+
+
+def _until_forgotten(driver: Driver) -> None:
+    deadline = time.monotonic() + ENDED_IN_S
+    while driver.workers():
+        assert time.monotonic() < deadline, "the worker is still known"
+        time.sleep(0.05)
 
 
 def test_a_started_worker_runs_until_it_is_stopped(new_driver: Callable[[], Driver]) -> None:
@@ -68,7 +125,7 @@ def test_a_worker_killed_from_outside_has_failed(new_driver: Callable[[], Driver
 def test_a_worker_that_ignores_the_request_to_end_is_killed(new_driver: Callable[[], Driver]) -> None:
     driver = new_driver()
     driver.start("i-1", _environment("stubborn"))
-    time.sleep(0.3)
+    time.sleep(3)  # Until it has a handler for the request, in a container as well.
     driver.stop("i-1")
     assert driver.workers()["i-1"].running
     assert _end(driver, "i-1").running is False
@@ -79,7 +136,7 @@ def test_a_removed_worker_is_forgotten_and_its_instance_can_start_again(new_driv
     driver.start("i-1", _environment("exit:0"))
     _ended(driver)
     driver.remove("i-1")
-    assert driver.workers() == {}
+    _until_forgotten(driver)
     driver.start("i-1", _environment("sleep"))
     assert driver.workers()["i-1"].running
 
@@ -89,6 +146,7 @@ def test_a_second_driver_adopts_the_workers_of_the_first(new_driver: Callable[[]
     first.start("i-1", _environment("sleep", "i-1"))
     first.start("i-2", _environment("exit:0", "i-2"))
     _ended(first, "i-2")
+    assert first.workers()["i-1"].running
     second = new_driver()
     assert second.workers()["i-1"].running
     assert second.workers()["i-2"].running is False
@@ -99,4 +157,34 @@ def test_workers_write_to_a_log_of_their_own(new_driver: Callable[[], Driver], t
     driver = new_driver()
     driver.start("i-1", _environment("exit:0"))
     _ended(driver)
-    assert "tiny worker i-1" in (tmp_path / "logs/worker-i-1.log").read_text()
+    driver.remove("i-1")
+    path, deadline = tmp_path / "logs/worker-i-1.log", time.monotonic() + ENDED_IN_S
+    while not (path.exists() and "tiny worker i-1" in path.read_text()):
+        assert time.monotonic() < deadline, "the log was not kept"
+        time.sleep(0.05)
+
+
+def test_a_worker_whose_container_cannot_be_made_has_failed(network: str, tmp_path: Path) -> None:
+    driver = _container_driver("elastic-face-test/no-such-image:none", network, tmp_path)
+    driver.start("i-1", _environment("sleep"))
+    assert _ended(driver) == WorkerState(running=False, exit_status=None)
+    assert driver.workers() == {"i-1": WorkerState(running=False, exit_status=None)}
+    driver.remove("i-1")
+    _until_forgotten(driver)
+
+
+def test_a_container_has_the_limits_of_its_machine_and_no_privileges(
+    tiny_image: str, network: str, tmp_path: Path
+) -> None:
+    drivers = _drivers(lambda: _container_driver(tiny_image, network, tmp_path))
+    driver = next(drivers)()
+    driver.start("i-1", _environment("sleep"))
+    engine, deadline = docker.from_env(), time.monotonic() + ENDED_IN_S
+    while not (found := engine.containers.list(filters={"label": f"{NETWORK_LABEL}={network}"})):
+        assert time.monotonic() < deadline, "the container does not run"
+        time.sleep(0.05)
+    host = found[0].attrs["HostConfig"]
+    assert (host["NanoCpus"], host["Memory"], host["PidsLimit"]) == (1_000_000_000, 128 * 1024 * 1024, 256)
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
+    assert not host["Binds"]
+    assert next(drivers, None) is None
