@@ -12,7 +12,7 @@ from stack import Stack
 # Read before the suite clears the environment of a user's own settings.
 _WEB_URL = os.environ.get("E2E_WEB_URL")
 _AWS_URL = os.environ.get("E2E_AWS_URL")
-_KINDS = ["named"] if _WEB_URL and _AWS_URL else os.environ.get("E2E_STACKS", "embedded").split(",")
+_KINDS = ["named"] if _WEB_URL and _AWS_URL else os.environ.get("E2E_STACKS", "embedded,compose").split(",")
 
 
 @pytest.fixture(scope="session", params=_KINDS)

@@ -36,7 +36,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         settings = gallery_output.load_settings(EnrollSettings, environ, upload=arguments.upload)
         logs.configure("enroll", settings.log_level)
-        extractor = _extractor(arguments.model or settings.model, settings.options)
+        model = arguments.model or settings.model
+        if model == NOOP:
+            sys.stdout.write(f"enroll: {NOOP} looks nobody up and needs no gallery\n")
+            return 0
+        extractor = _extractor(model, settings.options)
         enrolment = enrol(arguments.folder, extractor, created_at=datetime.now(UTC), progress=_bar)
         _report(enrolment, extractor.model)
         if enrolment.gallery is None:
@@ -53,8 +57,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="holds a folder of pictures for each subject: <subject>/*.jpg")
     parser.add_argument(
         "--model",
-        choices=(AUTO, FACENET, DLIB),
-        help=f"embedder; {AUTO}: {FACENET} if its weights can be had, else {DLIB} (default: EFACE_MODEL or {AUTO})",
+        choices=(AUTO, FACENET, DLIB, NOOP),
+        help=f"embedder; {AUTO}: {FACENET} if its weights can be had, else {DLIB} (default: EFACE_MODEL or {AUTO}); "
+        f"{NOOP} needs no gallery, so there is nothing to do",
     )
     gallery_output.add_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -63,8 +68,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _extractor(model: str, options: RecogniserOptions) -> Extractor:
-    if model == NOOP:
-        raise SettingsError(f"EFACE_MODEL: {NOOP} looks nobody up and needs no gallery")
     if model != AUTO:
         return build_extractor(model, options)
     try:
