@@ -113,6 +113,9 @@ class ContainerDriver:
 
     def _state(self, container: Mapping[str, Any]) -> WorkerState | None:
         """The state of a container that was listed; None where somebody removed it since."""
+        if container["State"] == "created":
+            # Made by a hypervisor that did not live to start it, or about to be started by this one: see `workers`.
+            return WorkerState(running=False)
         if container["State"] not in ("exited", "dead"):
             return WorkerState(running=True)
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 from compose_stack import require_engine
-from hypervisor.containers import NETWORK_LABEL, ContainerDriver, Machine
+from hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
 from hypervisor.driver import Driver, WorkerState
 from hypervisor.processes import ProcessDriver
 
@@ -187,4 +187,17 @@ def test_a_container_has_the_limits_of_its_machine_and_no_privileges(
     assert (host["NanoCpus"], host["Memory"], host["PidsLimit"]) == (1_000_000_000, 128 * 1024 * 1024, 256)
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
     assert not host["Binds"]
+    assert next(drivers, None) is None
+
+
+def test_a_container_that_was_made_and_never_started_has_failed_and_is_replaced(
+    tiny_image: str, network: str, tmp_path: Path
+) -> None:
+    drivers = _drivers(lambda: _container_driver(tiny_image, network, tmp_path))
+    driver = next(drivers)()
+    labels = {NETWORK_LABEL: network, INSTANCE_LABEL: "i-1"}
+    docker.from_env().containers.create(tiny_image, name=f"{network}-i-1", labels=labels)
+    assert driver.workers() == {"i-1": WorkerState(running=False)}
+    driver.start("i-1", _environment("exit:7"))
+    assert _ended(driver) == WorkerState(running=False, exit_status=7)
     assert next(drivers, None) is None
