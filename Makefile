@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := web,worker,controller,local,hypervisor,dev
+EXTRAS := web,export,controller,local,hypervisor,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 

@@ -13,10 +13,10 @@ from face_fakes import FACES, gallery
 from facecore.errors import GalleryError, WeightsError
 from faceworker.recogniser import torchvision_ops
 from faceworker.recogniser.extraction import Face
-from faceworker.recogniser.facenet import FacenetEmbedder
 from faceworker.recogniser.factory import RecogniserOptions, build
 from faceworker.recogniser.models import FACENET, Crop
 from faceworker.recogniser.picture import decode
+from faceworker.recogniser.torch_facenet import TorchFacenet
 from faceworker.recogniser.weights import MAX_BYTES, MIN_BYTES, WeightsSource
 from file_server import FileServer, serving
 
@@ -164,7 +164,7 @@ def test_wrong_tensors_are_refused(
 def test_files_without_batch_counters_are_taken(source: Callable[..., WeightsSource], server: FileServer) -> None:
     old = {name: tensor for name, tensor in light_state().items() if not name.endswith("num_batches_tracked")}
     server.files["/weights"] = stored(old)
-    assert FacenetEmbedder(source().state()).model == FACENET
+    assert TorchFacenet(source().state()).model == FACENET
 
 
 def test_the_published_format_recognises_end_to_end(published: bytes, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_the_published_format_recognises_end_to_end(published: bytes, tmp_path: 
     query = (FACES / "queries/obama2.jpg").read_bytes()
     with serving(weights=published) as server:
         digest = hashlib.sha256(published).hexdigest()
-        options = RecogniserOptions(1, 10**7, f"{server.url}/weights", digest, tmp_path)
+        options = RecogniserOptions(1, 10**7, f"{server.url}/weights", digest, tmp_path, engine="torch")
         recogniser = build(FACENET, gallery(FACENET, ("Anna",), crop_px=240, threshold=None), options)
     answer = recogniser.recognise(query)
     assert (recogniser.model, answer.subject) == (FACENET, "Anna")
@@ -193,7 +193,7 @@ def test_the_embedding_is_the_library_s_own(published: bytes) -> None:
     pixels = fixed_image_standardization(extract_face(picture, np.array([100, 50, 300, 330]), 240, 20))
     with torch.no_grad():
         expected = reference.eval()(pixels.unsqueeze(0))[0].numpy()
-    embedder = FacenetEmbedder({name: tensor for name, tensor in state.items() if not name.startswith("logits")})
+    embedder = TorchFacenet({name: tensor for name, tensor in state.items() if not name.startswith("logits")})
     embedding = embedder.embed(picture, Face(100, 50, 300, 330, 1.0), Crop(240, 20))
     assert np.allclose(embedding, expected, atol=1e-6)
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
