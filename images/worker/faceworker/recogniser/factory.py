@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from facecore.errors import GalleryError
 
+from faceworker.recogniser import processors
 from faceworker.recogniser.exported import FP32, ExportedNetworks
 from faceworker.recogniser.interface import Recogniser
 from faceworker.recogniser.models import AUTO, FACENET, NOOP, spec
@@ -66,6 +67,7 @@ def build_extractor(model: str, options: RecogniserOptions) -> Extractor:
     from faceworker.recogniser.extraction import Extractor
 
     spec(model)
+    processors.limit_numpy(options.threads)
     build_networks = _torch_networks if options.engine == TORCH else _onnx_networks
     detector, embedder = build_networks(model, options)
     return Extractor(detector, embedder, options.max_pixels)

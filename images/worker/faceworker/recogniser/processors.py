@@ -19,6 +19,13 @@ def available(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int:
     return max(1, min([_affinity(), *(math.ceil(quota) for quota in quotas)]))
 
 
+def limit_numpy(threads: int) -> None:
+    """Lets numpy's matrix products use so many threads; its own default is every processor of the machine."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads, user_api="blas")
+
+
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
