@@ -2,7 +2,7 @@
 
 Each is a process of its own, warm, from an image's bytes to the name, with crops of 160 px; crops of 240 px are
 measured beside it. Prints a table with ratios, writes build/bench/recognise.json and draws build/bench/recognise.png.
-FaceNet's weights come from EFACE_WEIGHTS_URL if that is set, else they are random: time and memory do not depend on them.
+FaceNet's weights come from EFACE_WEIGHTS_URL if that is set, else they are random: the figures do not depend on them.
 """
 
 import json
