@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,11 @@ class AreaSampler:
         height, width = pixels.shape[:2]
         self.shape = height, width
         self._sums = np.zeros((height + 1, width + 1, 3), dtype=np.int32)
-        np.cumsum(pixels, axis=0, dtype=np.int32, out=self._sums[1:, 1:])
-        np.cumsum(self._sums[1:, 1:], axis=1, out=self._sums[1:, 1:])
+        rows = self._sums[1:, 1:]
+        np.cumsum(pixels, axis=1, dtype=np.int32, out=rows)
+        # Row by row: numpy's own sum down the columns takes three times as long.
+        for above, row in pairwise(rows):
+            row += above
 
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """The whole picture at another size: float32 [height, width, 3]."""
@@ -40,10 +45,11 @@ class AreaSampler:
         top, bottom = _edges(windows[:, 1], windows[:, 3], side_px)
         row = self.shape[1] + 1
         flat = self._sums.reshape(-1, 3)
-        sums = flat[bottom[:, :, None] * row + right[:, None]]
-        sums -= flat[top[:, :, None] * row + right[:, None]]
-        sums -= flat[bottom[:, :, None] * row + left[:, None]]
-        sums += flat[top[:, :, None] * row + left[:, None]]
+        below, above = bottom[:, :, None] * row, top[:, :, None] * row
+        sums = flat.take(below + right[:, None], axis=0)
+        sums -= flat.take(above + right[:, None], axis=0)
+        sums -= flat.take(below + left[:, None], axis=0)
+        sums += flat.take(above + left[:, None], axis=0)
         areas = (bottom - top)[:, :, None] * (right - left)[:, None]
         return _means(sums, areas)
 
