@@ -24,7 +24,7 @@ class AreaSampler:
         np.cumsum(pixels, axis=1, dtype=np.int32, out=rows)
         # Row by row: numpy's own sum down the columns takes three times as long.
         for above, row in pairwise(rows):
-            row += above
+            np.add(row, above, out=row)
 
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """The whole picture at another size: float32 [height, width, 3]."""
