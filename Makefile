@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := web,worker,controller,local,hypervisor,dev
+EXTRAS := web,export,controller,local,hypervisor,dev
 # CPU builds of torch; the default index would bring gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -21,7 +21,7 @@ export GALLERY ?= tests/faces/gallery
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .venv/.ready: pyproject.toml requirements.lock deploy/install-torch
 	@echo "Making the environment in .venv (once, one to two minutes)"
@@ -65,7 +65,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
 
 .PHONY: bench
-bench: bench-path bench-burst ## Run every benchmark
+bench: bench-path bench-burst bench-recognise bench-gallery ## Run every benchmark
 
 .PHONY: bench-path
 bench-path: .venv/.ready ## Measure the request path against the emulator's own floor
@@ -74,3 +74,23 @@ bench-path: .venv/.ready ## Measure the request path against the emulator's own 
 .PHONY: bench-burst
 bench-burst: .venv/.ready ## Measure bursts from zero instances: 100 at once, 500 held
 	@PYTHONPATH=tests $(BIN)/python tests/bench/burst.py
+
+.PHONY: bench-recognise
+bench-recognise: .venv/.ready ## Measure recognition against facenet-pytorch as a class project uses it
+	@PYTHONPATH=tests $(BIN)/python tests/bench/recognise.py
+
+.PHONY: bench-thresholds
+bench-thresholds: .venv/.ready ## Measure match thresholds on FOLDER=folder (<subject>/*.jpg; VARIATIONS=n of each picture)
+	@PYTHONPATH=tests $(BIN)/python tests/bench/thresholds.py $(or $(FOLDER),tests/faces/gallery) $(or $(VARIATIONS),0)
+
+.PHONY: bench-gallery
+bench-gallery: .venv/.ready ## Measure matches against a gallery of 1,000,000 embeddings
+	@PYTHONPATH=tests $(BIN)/python tests/bench/gallery.py
+
+.PHONY: parity
+parity: .venv/.ready ## Compare the engines on all photographs and 200 variations (FACES_FOLDER=more photographs)
+	@PYTHONPATH=tests $(BIN)/python tests/parity.py
+
+.PHONY: fuzz
+fuzz: .venv/.ready ## Recognise 10,000 damaged images: a result or a named error, nothing else
+	@FUZZ_INPUTS=10000 $(BIN)/python -m pytest --timeout=3600 -k fuzz tests/integration/test_bad_images.py

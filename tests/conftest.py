@@ -72,6 +72,16 @@ def _wait_for(event: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the emulator did not start:\n{log.read_text()}")
 
 
+@pytest.fixture(scope="session")
+def exported_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the exported networks that need no download: MTCNN and dlib-resnet-v1."""
+    from faceworker import export
+
+    folder = tmp_path_factory.mktemp("networks")
+    assert export.main({"EFACE_MODEL": "dlib-resnet-v1", "EFACE_CACHE_DIR": str(folder)}) == 0
+    return folder
+
+
 @pytest.fixture
 def deployment(aws_endpoint: str) -> EmulatorSettings:
     """A deployment of its own for one test: versioned buckets, queues and the launch template `<id>-worker`."""

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from facecore.errors import NotFoundError, RefusedError, TooLargeError
 from facecore.objects import StoredObject
@@ -156,6 +157,11 @@ class FakeBucket:
             raise TooLargeError(f"{key!r} in the bucket {self.name} is over {max_bytes} bytes")
         self._journal.end("get")
         return stored
+
+    def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
+        stored = self.get(key, max_bytes=max_bytes)
+        target.write(stored.content)
+        return stored.etag
 
     def etag(self, key: str) -> str:
         self._journal.begin("etag")

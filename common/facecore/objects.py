@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+_CHUNK_BYTES = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object's content and the ETag that changes with it."""
@@ -63,6 +66,20 @@ class Bucket:
                 if answer["ContentLength"] > max_bytes:
                     raise TooLargeError(f"{key!r} in the bucket {self.name} is over {max_bytes} bytes")
                 return StoredObject(content=body.read(), etag=answer["ETag"])
+
+    def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
+        """Writes the object's content to `target` and returns its ETag.
+
+        Raises NotFoundError, or TooLargeError over `max_bytes`, and OSError where `target` takes no more.
+        """
+        with translated(f"get {key!r} from the bucket {self.name}"):
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            with answer["Body"] as body:
+                if answer["ContentLength"] > max_bytes:
+                    raise TooLargeError(f"{key!r} in the bucket {self.name} is over {max_bytes} bytes")
+                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                    target.write(chunk)
+                return answer["ETag"]
 
     def etag(self, key: str) -> str:
         """The object's ETag; raises NotFoundError."""

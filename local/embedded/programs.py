@@ -91,14 +91,16 @@ def environment(settings: StackSettings, environ: Mapping[str, str], gallery_fil
             "EFACE_RUN_DIR": str(settings.run_dir),
             "EFACE_GALLERY_FILE": str(gallery_file or ""),
             "EFACE_WORKER_ENVIRONMENT": "\n".join(f"{name}={value}" for name, value in worker.items()),
-            "EFACE_PRELOAD": environ.get("EFACE_PRELOAD") or _preload(settings.model),
+            "EFACE_PRELOAD": environ.get("EFACE_PRELOAD") or _preload(settings.model, environ.get("EFACE_ENGINE")),
             "AWS_ENDPOINT_URL": settings.aws_url,
         }
     )
 
 
-def _preload(model: str) -> str:
-    return "" if model == "noop" else "faceworker.preloaded"
+def _preload(model: str, engine: str | None) -> str:
+    if model == "noop":
+        return ""
+    return "faceworker.preloaded_torch" if engine == "torch" else "faceworker.preloaded"
 
 
 def _escaped(value: object) -> str:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 WORKER_VARIABLES = (
     "EFACE_MODEL",
+    "EFACE_ENGINE",
+    "EFACE_PRECISION",
     "EFACE_IDLE_S",
     "EFACE_VISIBILITY_S",
     "EFACE_THREADS",

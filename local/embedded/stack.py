@@ -148,6 +148,9 @@ def _gallery_file(settings: StackSettings) -> Path:
 def _new_gallery(settings: StackSettings, environ: Mapping[str, str]) -> Path | None:
     if settings.model == "noop":
         return None
+    # The networks that enrolment and the workers run; where they are there already, this takes a second.
+    if subprocess.run([sys.executable, "-m", "faceworker.export"], env=dict(environ), check=False).returncode:
+        raise StackError("the networks could not be exported; see above")
     if enrol(settings, environ):
         raise StackError(f"nobody could be enrolled from {settings.gallery}; see above, or name another GALLERY=folder")
     return _gallery_file(settings)

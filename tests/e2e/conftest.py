@@ -12,6 +12,7 @@ from stack import Stack
 # Read before the suite clears the environment of a user's own settings.
 _WEB_URL = os.environ.get("E2E_WEB_URL")
 _AWS_URL = os.environ.get("E2E_AWS_URL")
+_ENGINE = os.environ.get("E2E_ENGINE", "onnx")
 _KINDS = ["named"] if _WEB_URL and _AWS_URL else os.environ.get("E2E_STACKS", "embedded,compose").split(",")
 
 
@@ -30,7 +31,7 @@ def stack(request: pytest.FixtureRequest, credentials: None) -> Stack:
 @pytest.fixture(scope="session")
 def embedded_stack(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
     """An embedded stack with the real recogniser."""
-    with started(tmp_path_factory.mktemp("embedded")) as stack:
+    with started(tmp_path_factory.mktemp("embedded"), EFACE_ENGINE=_ENGINE) as stack:
         yield stack
 
 
@@ -38,5 +39,5 @@ def embedded_stack(credentials: None, tmp_path_factory: pytest.TempPathFactory) 
 def compose_stack(credentials: None) -> Iterator[ComposeStack]:
     """A compose stack with the real recogniser."""
     compose.require_engine()
-    with compose.started() as stack:
+    with compose.started(EFACE_ENGINE=_ENGINE) as stack:
         yield stack

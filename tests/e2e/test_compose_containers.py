@@ -67,7 +67,7 @@ def test_a_workers_container_is_as_restricted_and_reaches_the_emulator_only(comp
 
 
 def test_images_carry_their_title_and_have_no_build_tools(compose_stack: ComposeStack) -> None:
-    for name in ("web", "controller", "hypervisor", "worker"):
+    for name in ("web", "controller", "hypervisor", "worker:onnx"):
         image = compose_stack.engine.images.get(f"elastic-face/{name}")
         assert image.labels["org.opencontainers.image.title"].startswith("Elastic Face")
         assert image.labels["org.opencontainers.image.licenses"] == "Apache-2.0"

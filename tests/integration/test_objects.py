@@ -36,6 +36,18 @@ def test_versions_keep_two_uploads_of_a_name_apart(bucket: Bucket | FakeBucket) 
     assert bucket.get("face.jpg", max_bytes=MIB).content == b"Bertil"
 
 
+def test_what_is_put_is_downloaded(bucket: Bucket | FakeBucket) -> None:
+    content = bytes(range(256)) * 10_000
+    bucket.put("gallery.npz", content)
+    target = io.BytesIO()
+    assert bucket.download("gallery.npz", target, max_bytes=len(content)) == bucket.etag("gallery.npz")
+    assert target.getvalue() == content
+    with pytest.raises(TooLargeError):
+        bucket.download("gallery.npz", io.BytesIO(), max_bytes=len(content) - 1)
+    with pytest.raises(NotFoundError):
+        bucket.download("none.npz", io.BytesIO(), max_bytes=1)
+
+
 def test_the_etag_changes_with_the_content(bucket: Bucket | FakeBucket) -> None:
     bucket.put("gallery.npz", b"one")
     before = bucket.etag("gallery.npz")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,14 @@ NO_SERVER = "http://127.0.0.1:9/weights"
 
 
 @pytest.fixture(scope="session")
-def options(tmp_path_factory: pytest.TempPathFactory) -> RecogniserOptions:
-    return RecogniserOptions(1, 40_000_000, NO_SERVER, None, tmp_path_factory.mktemp("cache"))
+def options(exported_cache: Path) -> RecogniserOptions:
+    return RecogniserOptions(1, 40_000_000, NO_SERVER, None, exported_cache)
 
 
-@pytest.fixture(scope="session")
-def extractor(options: RecogniserOptions) -> Extractor:
-    return build_extractor(DLIB, options)
+@pytest.fixture(scope="session", params=["onnx-fp32", "onnx-int8", "torch-fp32"])
+def extractor(request: pytest.FixtureRequest, options: RecogniserOptions) -> Extractor:
+    engine, precision = request.param.split("-")
+    return build_extractor(DLIB, replace(options, engine=engine, precision=precision))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +99,7 @@ def test_auto_is_the_gallery_s_model(demo_gallery: Gallery, options: RecogniserO
 
 
 def test_enrolment_reports_what_it_leaves_out(
-    deployment: AwsSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    deployment: AwsSettings, exported_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "people"
     shutil.copytree(FACES / "gallery", folder)
@@ -110,7 +112,7 @@ def test_enrolment_reports_what_it_leaves_out(
     couple.save(folder / "Joe Biden/couple.png")
 
     environment = {"EFACE_ID": deployment.id, "AWS_ENDPOINT_URL": str(deployment.endpoint_url)}
-    environment |= {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(tmp_path / "cache")}
+    environment |= {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(exported_cache)}
     assert enroll.main([str(folder), "--upload"], environment) == 0
 
     told = capsys.readouterr()
@@ -123,11 +125,12 @@ def test_enrolment_reports_what_it_leaves_out(
     assert set(galleries.decode(stored.content).names) == {"Barack Obama", "Joe Biden"}
 
 
-def test_enrolment_of_nobody_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enrolment_of_nobody_fails(exported_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Anna").mkdir()
     (tmp_path / "Anna/broken.jpg").write_bytes(b"broken")
     target = tmp_path / "gallery.npz"
-    assert enroll.main([str(tmp_path), "--output", str(target), "--model", DLIB], {}) == 1
+    environment = {"EFACE_CACHE_DIR": str(exported_cache)}
+    assert enroll.main([str(tmp_path), "--output", str(target), "--model", DLIB], environment) == 1
     told = capsys.readouterr()
     assert "skipped Anna/broken.jpg" in told.out
     assert "no picture" in told.err
@@ -153,11 +156,14 @@ def test_wrong_settings_are_status_2(
     assert reason in capsys.readouterr().err
 
 
-def test_facenet_without_its_weights_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    environment = {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(tmp_path)}
+@pytest.mark.parametrize(("engine", "reason"), [("onnx", "faceworker.export"), ("torch", "cannot be fetched")])
+def test_facenet_without_its_weights_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str, reason: str
+) -> None:
+    environment = {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(tmp_path), "EFACE_ENGINE": engine}
     arguments = [str(FACES / "gallery"), "--output", str(tmp_path / "x.npz"), "--model", "facenet-vggface2"]
     assert enroll.main(arguments, environment) == 1
-    assert "cannot be fetched" in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
 
 
 def test_imports_are_uploaded_too(deployment: AwsSettings, tmp_path: Path) -> None:

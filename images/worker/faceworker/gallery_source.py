@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from facecore.errors import GalleryError, NotFoundError, TooLargeError
 from facecore.logs import get_logger
-from facecore.objects import StoredObject
 
 if TYPE_CHECKING:
     from faceworker.recogniser.gallery import Gallery
@@ -24,8 +24,8 @@ class Readable(Protocol):
 
     name: str
 
-    def get(self, key: str, *, max_bytes: int) -> StoredObject:
-        """The object's content; raises NotFoundError, or TooLargeError over `max_bytes`."""
+    def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
+        """Writes the object to `target` and returns its ETag; raises NotFoundError, or TooLargeError."""
 
     def etag(self, key: str) -> str:
         """The object's ETag; raises NotFoundError."""
@@ -37,14 +37,14 @@ class GallerySource:
     def __init__(
         self,
         bucket: Readable,
-        decode: Callable[[bytes], Gallery],
+        read: Callable[[IO[bytes]], Gallery],
         *,
         refresh_s: float,
         max_bytes: int,
         steady_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bucket = bucket
-        self._decode = decode
+        self._read = read
         self._refresh_s = refresh_s
         self._max_bytes = max_bytes
         self._steady_s = steady_s
@@ -55,14 +55,20 @@ class GallerySource:
         """The gallery as it is now. Raises GalleryError where there is none that can be read, and AWS errors."""
         looked_s = self._steady_s()
         try:
-            stored = self._bucket.get(GALLERY_KEY, max_bytes=self._max_bytes)
+            # A file without a name: it goes when the last gallery that maps it goes.
+            with tempfile.TemporaryFile() as file:
+                etag = self._bucket.download(GALLERY_KEY, file, max_bytes=self._max_bytes)
+                file.flush()
+                size_bytes = file.tell()
+                gallery = self._read(file)
         except NotFoundError as error:
             raise self._missing() from error
         except TooLargeError as error:
             raise GalleryError(str(error)) from error
-        gallery = self._decode(stored.content)
-        self._etag, self._looked_s = stored.etag, looked_s
-        _log.info("gallery_loaded", etag=stored.etag, size_bytes=len(stored.content), model=gallery.model)
+        except OSError as error:
+            raise GalleryError(f"the gallery cannot be kept in the folder for temporary files: {error}") from error
+        self._etag, self._looked_s = etag, looked_s
+        _log.info("gallery_loaded", etag=etag, size_bytes=size_bytes, model=gallery.model)
         return gallery
 
     def changed(self) -> Gallery | None:

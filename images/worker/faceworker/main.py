@@ -113,7 +113,7 @@ def _recognisers(settings: WorkerSettings, build: Build, galleries: Bucket) -> R
     from faceworker.recogniser import gallery
 
     source = GallerySource(
-        galleries, gallery.decode, refresh_s=settings.gallery_refresh_s, max_bytes=gallery.MAX_GALLERY_BYTES
+        galleries, gallery.read, refresh_s=settings.gallery_refresh_s, max_bytes=gallery.MAX_GALLERY_BYTES
     )
     return GalleryRecogniser(source, functools.partial(build, settings))
 

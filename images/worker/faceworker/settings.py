@@ -1,14 +1,11 @@
 """The worker's settings."""
 
-import os
 import socket
-from dataclasses import replace
 from typing import Literal
 
 from facecore.aws import LONG_POLL_S
 from pydantic import Field
 
-from faceworker.recogniser.factory import RecogniserOptions
 from faceworker.recogniser.settings import RecogniserSettings
 
 MIB = 1024 * 1024
@@ -19,8 +16,6 @@ class WorkerSettings(RecogniserSettings):
 
     model: Literal["auto", "facenet-vggface2", "dlib-resnet-v1", "noop"] = "facenet-vggface2"
     """Embedder; `auto` is the gallery's, `noop` does no work and answers unknown."""
-    threads: int = Field(0, ge=0, le=64)
-    """Threads that one inference uses; 0 for all processors that the process may use."""
     instance_id: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """EC2 instance id, for replies and logs; the host's name where it is not given."""
     idle_s: int = Field(5, ge=1, le=LONG_POLL_S)
@@ -37,15 +32,3 @@ class WorkerSettings(RecogniserSettings):
     """Port of the Prometheus metrics; 0 for none."""
     metrics_host: str = Field("127.0.0.1", min_length=1)
     """Address on which the metrics are served."""
-
-    @property
-    def options(self) -> RecogniserOptions:
-        """What the recogniser's factory takes, with the number of threads worked out."""
-        return replace(super().options, threads=self.threads or _processors())
-
-
-def _processors() -> int:
-    """How many the process may use; where the system cannot tell, all there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

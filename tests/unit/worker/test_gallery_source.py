@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 from facecore.errors import GalleryError, UnavailableError
@@ -24,7 +25,9 @@ class FakeRecogniser:
         return FakeRecogniser(gallery, self.build)
 
 
-def decode(content: bytes) -> SimpleNamespace:
+def read(file: IO[bytes]) -> SimpleNamespace:
+    file.seek(0)
+    content = file.read()
     if content == b"broken":
         raise GalleryError("the gallery cannot be read")
     model, _, people = content.decode().partition(":")
@@ -37,7 +40,7 @@ class Gallery:
     def __init__(self) -> None:
         self.clock, self.journal = Clock(), Journal()
         self.bucket = FakeBucket("test-gallery-bucket", self.journal)
-        self.source = GallerySource(self.bucket, decode, refresh_s=30, max_bytes=100, steady_s=self.clock)
+        self.source = GallerySource(self.bucket, read, refresh_s=30, max_bytes=100, steady_s=self.clock)
         self.builds = 0
 
     def put(self, content: bytes) -> None:

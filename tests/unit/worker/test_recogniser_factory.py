@@ -83,7 +83,9 @@ def test_another_gallery_takes_the_same_networks() -> None:
     ("variable", "value"),
     [
         ("MODEL", "arcface"),
-        ("THREADS", "0"),
+        ("THREADS", "-1"),
+        ("ENGINE", "tensorflow"),
+        ("PRECISION", "fp16"),
         ("MAX_PIXELS", "90000000"),
         ("WEIGHTS_URL", "ftp://x/"),
         ("WEIGHTS_SHA256", "ab"),
@@ -94,7 +96,13 @@ def test_settings_out_of_bounds_are_named(variable: str, value: str) -> None:
         settings.load(RecogniserSettings, {"EFACE_ID": "local", f"EFACE_{variable}": value})
 
 
+def test_int8_is_for_the_onnx_engine() -> None:
+    with pytest.raises(SettingsError, match="needs EFACE_ENGINE=onnx"):
+        settings.load(RecogniserSettings, {"EFACE_ID": "local", "EFACE_ENGINE": "torch", "EFACE_PRECISION": "int8"})
+
+
 def test_settings_become_options() -> None:
-    options = settings.load(RecogniserSettings, {"EFACE_ID": "local"}).options
+    options = settings.load(RecogniserSettings, {"EFACE_ID": "local", "EFACE_THREADS": "1"}).options
+    assert (options.engine, options.precision) == ("onnx", "fp32")
     assert (options.threads, options.max_pixels, options.weights_sha256) == (1, 40_000_000, None)
     assert options.cache_dir.is_absolute()

@@ -2,14 +2,16 @@
 
 import io
 import math
+import mmap
 import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from face_fakes import gallery
 from facecore.errors import GalleryError
-from faceworker.recogniser.gallery import Gallery, check_name, decode, encode, normalised
+from faceworker.recogniser.gallery import Gallery, check_name, decode, encode, normalised, read
 from faceworker.recogniser.models import DLIB, FACENET, spec
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -203,3 +205,51 @@ def test_normalising_needs_a_direction() -> None:
     for bad in (0.0, np.nan, np.inf):
         with pytest.raises(GalleryError):
             normalised(np.full((1, 4), bad, dtype=np.float32))
+
+
+def mapping(array: np.ndarray) -> object:
+    """What an array's numbers lie in."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array
+
+
+def test_a_large_gallery_stays_in_its_file(tmp_path: Path) -> None:
+    count = 100_000
+    names = tuple(f"person {i}" for i in range(count))
+    file = tmp_path / "gallery.npz"
+    file.write_bytes(encode(gallery(names=names, embeddings=vectors(count, 7))))
+    with file.open("rb") as opened:
+        large = read(opened)
+    assert isinstance(mapping(large.embeddings), mmap.mmap)
+    assert large.embeddings.flags.aligned
+    for i in (0, 4711, count - 1):
+        assert large.match(large.embeddings[i]) == (f"person {i}", 0)
+
+
+def test_a_million_embeddings_are_a_gallery_and_one_more_is_not() -> None:
+    # One row over and over: it takes the space of one.
+    row = np.eye(1, 128, dtype=np.float32)
+    million = np.broadcast_to(row, (1_000_000, 128))
+    names = ("Anna",) * 1_000_000
+    assert gallery(names=names, embeddings=million).subjects == 1
+    with pytest.raises(GalleryError, match="1 to 1000000"):
+        gallery(names=(*names, "Anna"), embeddings=np.broadcast_to(row, (1_000_001, 128)))
+
+
+def test_a_gallery_at_an_odd_address_is_copied_to_an_even_one(tmp_path: Path) -> None:
+    file = tmp_path / "gallery.npz"
+    whole = encode(gallery())
+    file.write_bytes(rewritten(whole, "embeddings.npy", array_file(gallery().embeddings)))
+    with file.open("rb") as opened:
+        moved = read(opened)
+    assert moved.embeddings.flags.aligned
+    assert np.array_equal(moved.embeddings, gallery().embeddings)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", WHOLE[: len(WHOLE) // 2]])
+def test_files_that_are_no_gallery_are_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "gallery.npz"
+    file.write_bytes(content)
+    with file.open("rb") as opened, pytest.raises(GalleryError):
+        read(opened)

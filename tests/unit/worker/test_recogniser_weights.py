@@ -11,16 +11,17 @@ import pytest
 import torch
 from face_fakes import FACES, gallery
 from facecore.errors import GalleryError, WeightsError
+from facenet_weights import CLASSES, published
+from faceworker import export
 from faceworker.recogniser import torchvision_ops
 from faceworker.recogniser.extraction import Face
-from faceworker.recogniser.facenet import FacenetEmbedder
 from faceworker.recogniser.factory import RecogniserOptions, build
 from faceworker.recogniser.models import FACENET, Crop
 from faceworker.recogniser.picture import decode
+from faceworker.recogniser.torch_facenet import TorchFacenet
 from faceworker.recogniser.weights import MAX_BYTES, MIN_BYTES, WeightsSource
 from file_server import FileServer, serving
 
-CLASSES = 8631
 State = dict[str, torch.Tensor]
 
 
@@ -35,14 +36,6 @@ def stored(state: object, **options: object) -> bytes:
     target = io.BytesIO()
     torch.save(state, target, **options)
     return target.getvalue()
-
-
-@pytest.fixture(scope="session")
-def published() -> bytes:
-    """A file like the published one: old format, random weights, with the classifier of the training set."""
-    torch.manual_seed(1)
-    state = network().state_dict()
-    return stored(state, _use_new_zipfile_serialization=False)
 
 
 def light_state() -> State:
@@ -164,15 +157,19 @@ def test_wrong_tensors_are_refused(
 def test_files_without_batch_counters_are_taken(source: Callable[..., WeightsSource], server: FileServer) -> None:
     old = {name: tensor for name, tensor in light_state().items() if not name.endswith("num_batches_tracked")}
     server.files["/weights"] = stored(old)
-    assert FacenetEmbedder(source().state()).model == FACENET
+    assert TorchFacenet(source().state()).model == FACENET
 
 
-def test_the_published_format_recognises_end_to_end(published: bytes, tmp_path: Path) -> None:
-    assert MIN_BYTES < len(published) < MAX_BYTES
+@pytest.mark.parametrize(("engine", "precision"), [("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")])
+def test_the_published_format_recognises_end_to_end(tmp_path: Path, engine: str, precision: str) -> None:
+    content = published()
+    assert MIN_BYTES < len(content) < MAX_BYTES
     query = (FACES / "queries/obama2.jpg").read_bytes()
-    with serving(weights=published) as server:
-        digest = hashlib.sha256(published).hexdigest()
-        options = RecogniserOptions(1, 10**7, f"{server.url}/weights", digest, tmp_path)
+    with serving(weights=content) as server:
+        digest = hashlib.sha256(content).hexdigest()
+        options = RecogniserOptions(1, 10**7, f"{server.url}/weights", digest, tmp_path, engine, precision)
+        environment = {"EFACE_MODEL": FACENET, "EFACE_ENGINE": engine, "EFACE_WEIGHTS_URL": options.weights_url}
+        assert export.main(environment | {"EFACE_WEIGHTS_SHA256": digest, "EFACE_CACHE_DIR": str(tmp_path)}) == 0
         recogniser = build(FACENET, gallery(FACENET, ("Anna",), crop_px=240, threshold=None), options)
     answer = recogniser.recognise(query)
     assert (recogniser.model, answer.subject) == (FACENET, "Anna")
@@ -181,19 +178,19 @@ def test_the_published_format_recognises_end_to_end(published: bytes, tmp_path: 
         build(FACENET, gallery(), options)
 
 
-def test_the_embedding_is_the_library_s_own(published: bytes) -> None:
+def test_the_embedding_is_the_library_s_own() -> None:
     """Crop, margin, standardisation and network give what facenet-pytorch's documented use gives."""
     from facenet_pytorch import extract_face, fixed_image_standardization
 
     reference = network()
-    state = torch.load(io.BytesIO(published), weights_only=True)
+    state = torch.load(io.BytesIO(published()), weights_only=True)
     reference.load_state_dict(state)
     reference.classify = False
     picture = decode((FACES / "queries/obama2.jpg").read_bytes(), max_pixels=10**7)
     pixels = fixed_image_standardization(extract_face(picture, np.array([100, 50, 300, 330]), 240, 20))
     with torch.no_grad():
         expected = reference.eval()(pixels.unsqueeze(0))[0].numpy()
-    embedder = FacenetEmbedder({name: tensor for name, tensor in state.items() if not name.startswith("logits")})
+    embedder = TorchFacenet({name: tensor for name, tensor in state.items() if not name.startswith("logits")})
     embedding = embedder.embed(picture, Face(100, 50, 300, 330, 1.0), Crop(240, 20))
     assert np.allclose(embedding, expected, atol=1e-6)
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)

@@ -24,11 +24,20 @@ class Face:
     bottom: float
     probability: float
     """What the detector gives for this being a face, 0 to 1."""
+    landmarks: tuple[tuple[float, float], ...] = ()
+    """x, y of the left and right eye as the picture shows them, the nose, the left and right corner of the mouth;
+    empty where the detector gives none."""
 
     @property
     def area(self) -> float:
         """Pixels of the box."""
         return (self.right - self.left) * (self.bottom - self.top)
+
+    def shows_in(self, size: tuple[int, int]) -> bool:
+        """Whether at least one whole pixel of the box lies in a picture of this width and height."""
+        width = int(min(self.right, size[0])) - int(max(self.left, 0))
+        height = int(min(self.bottom, size[1])) - int(max(self.top, 0))
+        return width >= 1 and height >= 1
 
 
 class Detector(Protocol):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from facecore.errors import GalleryError
 
+from faceworker.recogniser import processors
+from faceworker.recogniser.exported import FP32, ExportedNetworks
 from faceworker.recogniser.interface import Recogniser
 from faceworker.recogniser.models import AUTO, FACENET, NOOP, spec
 from faceworker.recogniser.noop import NoopRecogniser
@@ -16,6 +18,9 @@ from faceworker.recogniser.noop import NoopRecogniser
 if TYPE_CHECKING:
     from faceworker.recogniser.extraction import Detector, Embedder, Extractor
     from faceworker.recogniser.gallery import Gallery
+
+
+ONNX, TORCH = "onnx", "torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,11 @@ class RecogniserOptions:
     weights_sha256: str | None
     """SHA-256 that those weights must have, in hexadecimal; None compares nothing."""
     cache_dir: Path
-    """Folder that keeps downloaded weights."""
+    """Folder that keeps downloaded weights and exported networks."""
+    engine: str = ONNX
+    """What runs the networks: `onnx`, or the reference, `torch`."""
+    precision: str = FP32
+    """Numbers that the embedder computes with, `fp32` or `int8`; the torch engine has fp32 alone."""
 
 
 def build(model: str, gallery: Gallery | None, options: RecogniserOptions) -> Recogniser:
@@ -58,22 +67,35 @@ def build_extractor(model: str, options: RecogniserOptions) -> Extractor:
     from faceworker.recogniser.extraction import Extractor
 
     spec(model)
-    embedder = _facenet(options) if model == FACENET else _dlib()
-    return Extractor(_detector(options), embedder, options.max_pixels)
+    processors.limit_numpy(options.threads)
+    build_networks = _torch_networks if options.engine == TORCH else _onnx_networks
+    detector, embedder = build_networks(model, options)
+    return Extractor(detector, embedder, options.max_pixels)
 
 
-def _detector(options: RecogniserOptions) -> Detector:
-    from faceworker.recogniser.detector import MtcnnDetector
+def _onnx_networks(model: str, options: RecogniserOptions) -> tuple[Detector, Embedder]:
+    from faceworker.recogniser import onnx_engine
 
-    return MtcnnDetector(options.threads)
+    exported = ExportedNetworks(options.cache_dir, options.weights_url)
+    detector = onnx_engine.OnnxDetector(exported, options.threads)
+    if model == FACENET:
+        embedder = onnx_engine.OnnxFacenet(exported, options.precision, options.threads, options.weights_sha256)
+        return detector, embedder
+    return detector, onnx_engine.OnnxDlib(exported, options.precision, options.threads)
 
 
-def _facenet(options: RecogniserOptions) -> Embedder:
-    from faceworker.recogniser.facenet import FacenetEmbedder
+def _torch_networks(model: str, options: RecogniserOptions) -> tuple[Detector, Embedder]:
+    from faceworker.recogniser.torch_detector import TorchDetector
+
+    return TorchDetector(options.threads), _torch_facenet(options) if model == FACENET else _dlib()
+
+
+def _torch_facenet(options: RecogniserOptions) -> Embedder:
+    from faceworker.recogniser.torch_facenet import TorchFacenet
     from faceworker.recogniser.weights import WeightsSource
 
     source = WeightsSource(options.weights_url, options.weights_sha256, options.cache_dir)
-    return FacenetEmbedder(source.state())
+    return TorchFacenet(source.state())
 
 
 def _dlib() -> Embedder:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
+import struct
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from facecore.errors import GalleryError
@@ -21,16 +24,20 @@ from numpy.typing import NDArray
 
 from faceworker.recogniser.models import Crop, spec
 
-MAX_EMBEDDINGS = 50_000
+MAX_EMBEDDINGS = 1_000_000
 MAX_NAME_BYTES = 255
-MAX_GALLERY_BYTES = 256 * 1024 * 1024
-"""Over what 50,000 embeddings of 512 numbers with names of 255 letters take."""
+MAX_GALLERY_BYTES = 4 * 1024**3
+"""Over what 1,000,000 embeddings of 512 numbers with names of 255 letters take."""
 FORMAT_VERSION = 1
 UNKNOWN = "unknown"
 """The answer for nobody, so that no subject may be called it."""
 _MEMBERS = frozenset("format_version embeddings names model crop_px margin_px threshold created_at".split())
 _MAX_HEADER_BYTES = 1024
 _MAX_DISTANCE = 2.0
+_ROWS = 65_536
+"""Embeddings that are checked at a time: it bounds the memory that this takes."""
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""PKWARE's APPNOTE, 4.3.7: a member's signature, and the lengths of its name and of its extra field."""
 _NORM_TOLERANCE = 1e-3
 # Control characters, lone surrogates, line and paragraph separators: the answer is one line of text.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -41,7 +48,7 @@ class Gallery:
     """Reference embeddings of one model. Making one checks all of it and raises GalleryError."""
 
     embeddings: NDArray[np.float32]
-    """float32 [n, dimensions], each of L2 norm 1, n from 1 to 50,000."""
+    """float32 [n, dimensions], each of L2 norm 1, n from 1 to 1,000,000."""
     names: tuple[str, ...]
     """Subject of each embedding; a subject may have several."""
     model: str
@@ -100,8 +107,9 @@ def encode(gallery: Gallery) -> bytes:
     np.savez(
         target,
         allow_pickle=False,
-        format_version=np.int64(FORMAT_VERSION),
+        # The first member's numbers begin at a multiple of 64, as a matrix product of the mapped file wants it.
         embeddings=gallery.embeddings,
+        format_version=np.int64(FORMAT_VERSION),
         names=np.array(gallery.names, dtype=np.str_),
         model=np.str_(gallery.model),
         crop_px=np.int64(gallery.crop_px),
@@ -114,15 +122,32 @@ def encode(gallery: Gallery) -> bytes:
 
 def decode(content: bytes) -> Gallery:
     """The gallery that `content` holds; raises GalleryError whatever is wrong with it."""
+    return _decoded(memoryview(content), io.BytesIO(content))
+
+
+def read(file: IO[bytes]) -> Gallery:
+    """The gallery in an open file, as `decode`; its embeddings stay in the file, which is mapped and may be closed.
+
+    So they take memory that the system can take back, and processes that map the same file share it.
+    """
+    try:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise GalleryError(f"the gallery cannot be mapped: {error}") from error
+    return _decoded(memoryview(mapped), file)
+
+
+def _decoded(content: memoryview, file: IO[bytes]) -> Gallery:
     if len(content) > MAX_GALLERY_BYTES:
         raise GalleryError(f"the gallery is over {MAX_GALLERY_BYTES} bytes")
-    arrays = _arrays(content)
+    arrays = _arrays(content, file)
     version = _number(arrays, "format_version")
     if version != FORMAT_VERSION:
         raise GalleryError(f"the gallery has format version {version}, expected {FORMAT_VERSION}")
     threshold = _scalar(arrays, "threshold", "f")
     return Gallery(
-        embeddings=arrays["embeddings"],
+        # One that lies at an odd address would be copied at each match.
+        embeddings=np.require(arrays["embeddings"], requirements="A"),
         names=_names(arrays["names"]),
         model=str(_scalar(arrays, "model", "U")),
         crop_px=_number(arrays, "crop_px"),
@@ -162,9 +187,10 @@ def _check_embeddings(embeddings: NDArray[np.float32], model: str) -> None:
         )
     if not 1 <= len(embeddings) <= MAX_EMBEDDINGS:
         raise GalleryError(f"a gallery has 1 to {MAX_EMBEDDINGS} embeddings, this one {len(embeddings)}")
-    norms = np.linalg.norm(embeddings, axis=1)
-    if not np.all(np.abs(norms - 1) <= _NORM_TOLERANCE):
-        raise GalleryError("an embedding is not L2-normalised")
+    for start in range(0, len(embeddings), _ROWS):
+        norms = np.linalg.norm(embeddings[start : start + _ROWS], axis=1)
+        if not np.all(np.abs(norms - 1) <= _NORM_TOLERANCE):
+            raise GalleryError("an embedding is not L2-normalised")
 
 
 def _check_crop(crop: Crop, model: str) -> None:
@@ -175,16 +201,16 @@ def _check_crop(crop: Crop, model: str) -> None:
         raise GalleryError(f"the margin is {crop.margin_px} px in a crop of {crop.side_px}")
 
 
-def _arrays(content: bytes) -> Mapping[str, NDArray[Any]]:
+def _arrays(content: memoryview, file: IO[bytes]) -> Mapping[str, NDArray[Any]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if len(members) != len(archive.infolist()) or members.keys() != _MEMBERS:
                 raise GalleryError(f"the gallery holds {sorted(members)[:20]}, expected {sorted(_MEMBERS)}")
             # Without compression a member cannot grow beyond the file that holds it.
             if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
                 raise GalleryError("the gallery is compressed; it must be stored as it is")
-            return {name: _array(archive.read(info)) for name, info in members.items()}
+            return {name: _array(_stored(content, info)) for name, info in members.items()}
     except GalleryError:
         raise
     # zipfile and numpy's reader of headers raise nearly every built-in error for hostile bytes.
@@ -192,15 +218,25 @@ def _arrays(content: bytes) -> Mapping[str, NDArray[Any]]:
         raise GalleryError(f"the gallery cannot be read: {error}") from error
 
 
-def _array(member: bytes) -> NDArray[Any]:
+def _stored(content: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    """A member's bytes where they are in the file, without a copy of them."""
+    signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(content, info.header_offset)
+    start = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
+    member = content[start : start + info.file_size]
+    if signature != b"PK\3\4" or len(member) != info.file_size or zlib.crc32(member) != info.CRC:
+        raise GalleryError(f"the gallery is damaged: {info.filename} is not what was stored")
+    return member
+
+
+def _array(member: memoryview) -> NDArray[Any]:
     """One array, whose announced size must be the size that is there before anything is made of it."""
-    source = io.BytesIO(member)
+    source = io.BytesIO(member[:_MAX_HEADER_BYTES])
     if npy.read_magic(source) != (1, 0):
         raise GalleryError("the gallery has an array of an unknown format")
     shape, is_fortran, dtype = npy.read_array_header_1_0(source, max_header_size=_MAX_HEADER_BYTES)
     if dtype.hasobject or is_fortran or dtype.kind not in "fiU":
         raise GalleryError(f"the gallery has an array of {dtype}")
-    data = memoryview(member)[source.tell() :]
+    data = member[source.tell() :]
     if math.prod(shape) * dtype.itemsize != len(data) or not len(data):
         raise GalleryError(f"the gallery has an array of {dtype} {list(shape)} in {len(data)} bytes")
     return np.frombuffer(data, dtype=dtype).reshape(shape)

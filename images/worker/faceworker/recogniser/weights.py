@@ -8,14 +8,18 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
-import torch
 from facecore.errors import WeightsError
 from facecore.logs import get_logger
 
-from faceworker.recogniser import torchvision_ops
+from faceworker.recogniser.exported import weights_name
 from faceworker.recogniser.models import FACENET
+
+# torch takes seconds, and where the weights cannot be fetched there is nothing to do with it.
+if TYPE_CHECKING:
+    import torch
 
 MIN_BYTES = 90_000_000
 """Under the 94 MB that the tensors of InceptionResnetV1 take without the classifier."""
@@ -46,7 +50,7 @@ class WeightsSource:
     @property
     def path(self) -> Path:
         """The cached file: another URL gets another one."""
-        return self.cache_dir / f"facenet-vggface2-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}.pt"
+        return self.cache_dir / f"{weights_name(self.url)}.pt"
 
     def state(self) -> dict[str, torch.Tensor]:
         """The tensors of InceptionResnetV1 by name, from the cache or fetched into it.
@@ -57,6 +61,19 @@ class WeightsSource:
             return self._checked(self.path) if self.path.exists() else self._fetched()
         except OSError as error:
             raise WeightsError(f"the weights cannot be kept in {self.cache_dir}: {error}") from error
+
+    def fetch(self) -> Path:
+        """The weights' file, fetched where it is not in the cache; raises WeightsError as `state` does.
+
+        Of a file that is there already, size and hash are checked, and the tensors only when they are read.
+        """
+        try:
+            if not self.path.exists():
+                self._fetched()
+            self._check_file(self.path)
+        except OSError as error:
+            raise WeightsError(f"the weights cannot be kept in {self.cache_dir}: {error}") from error
+        return self.path
 
     def _fetched(self) -> dict[str, torch.Tensor]:
         self.cache_dir.mkdir(parents=True, exist_ok=True)
@@ -118,6 +135,8 @@ class WeightsSource:
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    import torch
+
     try:
         # weights_only: nothing but tensors and plain containers is built, no pickled code runs.
         state = torch.load(file, map_location="cpu", weights_only=True)
@@ -133,6 +152,8 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
 
 def _checked_tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors that the network takes, each there with its shape and type and finite numbers."""
+    import torch
+
     expected = _expected_tensors()
     tensors = {name: tensor for name, tensor in state.items() if name not in _CLASSIFIER}
     # Files of before PyTorch 0.4.1 do not have these counters, and inference does not read them.
@@ -152,6 +173,10 @@ def _checked_tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _expected_tensors() -> dict[str, torch.Tensor]:
+    import torch
+
+    from faceworker.recogniser import torchvision_ops
+
     torchvision_ops.ensure()
     from facenet_pytorch import InceptionResnetV1
 

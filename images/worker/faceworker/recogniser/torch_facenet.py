@@ -1,4 +1,4 @@
-"""The embedder facenet-vggface2: facenet-pytorch's InceptionResnetV1, 512 numbers a face."""
+"""The torch engine's embedder facenet-vggface2: facenet-pytorch's InceptionResnetV1, 512 numbers a face."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faceworker.recogniser.extraction import Face
 from faceworker.recogniser.models import FACENET, Crop
 
 
-class FacenetEmbedder:
+class TorchFacenet:
     """InceptionResnetV1 on the CPU."""
 
     model = FACENET

@@ -1,4 +1,4 @@
-"""The face detector: facenet-pytorch's MTCNN, whose weights are in its package."""
+"""The face detector of the torch engine: facenet-pytorch's MTCNN, whose weights are in its package."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from PIL import Image
 
 from faceworker.recogniser import memory, torchvision_ops
 from faceworker.recogniser.extraction import Face
-
-MIN_FACE_PX = 20
-"""Smallest side of a face that MTCNN looks for; its own default."""
+from faceworker.recogniser.mtcnn import MIN_FACE_PX
 
 
-class MtcnnDetector:
-    """MTCNN on the CPU."""
+class TorchDetector:
+    """facenet-pytorch's own MTCNN on the CPU."""
 
     def __init__(self, threads: int) -> None:
         """Loads the networks; `threads` is for all of torch in this process, whose setting is global."""
@@ -29,18 +27,12 @@ class MtcnnDetector:
         # MTCNN's pyramid of scales is empty below the smallest face, and it fails on that.
         if min(picture.size) < MIN_FACE_PX:
             return []
-        boxes, probabilities = self._mtcnn.detect(picture)
+        boxes, probabilities, landmarks = self._mtcnn.detect(picture, landmarks=True)
         if boxes is None:
             return []
+        rows = zip(boxes.tolist(), probabilities, landmarks.tolist(), strict=True)
         faces = [
-            Face(left, top, right, bottom, float(probability))
-            for (left, top, right, bottom), probability in zip(boxes.tolist(), probabilities, strict=True)
+            Face(left, top, right, bottom, float(probability), tuple((x, y) for x, y in points))
+            for (left, top, right, bottom), probability, points in rows
         ]
-        return [face for face in faces if _shows_in(face, picture.size)]
-
-
-def _shows_in(face: Face, size: tuple[int, int]) -> bool:
-    """Whether at least one whole pixel of the box lies in the picture; boxes may reach beyond it."""
-    width = int(min(face.right, size[0])) - int(max(face.left, 0))
-    height = int(min(face.bottom, size[1])) - int(max(face.top, 0))
-    return width >= 1 and height >= 1
+        return [face for face in faces if face.shows_in(picture.size)]

@@ -1,0 +1,200 @@
+"""MTCNN's cascade in numpy, around networks that somebody else runs.
+
+It follows `facenet_pytorch.models.utils.detect_face` of facenet-pytorch 2.5.3 step for step: Zhang et al. 2016
+(arXiv:1604.02878), with area resampling and the upstream code's own rounding, which the names below keep apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceworker.recogniser.area import AreaSampler
+
+MIN_FACE_PX = 20
+"""Smallest side of a face that is looked for; facenet-pytorch's default."""
+SCALE_FACTOR = 0.709
+"""Step of the pyramid: half the area; facenet-pytorch's default."""
+PROPOSAL_SCORE, REFINED_SCORE, FACE_SCORE = 0.6, 0.7, 0.7
+"""Least score to pass each of the three networks; facenet-pytorch's defaults."""
+_CELL_PX, _STRIDE_PX = 12, 2
+_REFINE_PX, _OUTPUT_PX = 24, 48
+_BATCH = 512
+_LANDMARKS = 5
+
+Floats = NDArray[np.float32]
+Network = Callable[[Floats], tuple[Floats, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The three networks; each takes pixels, float32 [n, height, width, 3] of 0 to 255."""
+
+    proposal: Network
+    """Offsets [n, 4, rows, columns] and scores [n, 2, rows, columns], a cell for each 2 px."""
+    refinement: Network
+    """Of crops of 24 px: offsets [n, 4] and scores [n, 2]."""
+    output: Network
+    """Of crops of 48 px: offsets [n, 4], landmarks [n, 10] in parts of the box, x before y, and scores [n, 2]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The faces of a picture, largest first."""
+
+    boxes: Floats
+    """float32 [n, 4]: left, top, right, bottom in pixels; parts may lie outside of the picture."""
+    scores: Floats
+    """float32 [n]: how sure the last network is, 0.7 to 1."""
+    landmarks: Floats
+    """float32 [n, 5, 2]: x, y of the eyes, the nose and the corners of the mouth, in pixels."""
+
+
+def detect(pixels: NDArray[np.uint8], networks: Networks) -> Found:
+    """The faces on an RGB picture, uint8 [height, width, 3]; none on one that is smaller than the smallest face."""
+    height, width = pixels.shape[:2]
+    # Upstream's pyramid is empty there, and it fails on that.
+    if min(height, width) < MIN_FACE_PX:
+        return _nothing()
+    sampler = AreaSampler(pixels)
+    boxes = _proposed(sampler, networks.proposal)
+    boxes = _refined(sampler, boxes, networks.refinement)
+    return _largest_first(_landmarked(sampler, boxes, networks.output))
+
+
+def scales(height: int, width: int) -> list[float]:
+    """By how much the picture is scaled for each step of the pyramid; empty below `MIN_FACE_PX`."""
+    scale = _CELL_PX / MIN_FACE_PX
+    side, found = min(height, width) * scale, []
+    while side >= _CELL_PX:
+        found.append(scale)
+        scale *= SCALE_FACTOR
+        side *= SCALE_FACTOR
+    return found
+
+
+def suppress(boxes: Floats, scores: Floats, limit: float) -> NDArray[np.intp]:
+    """Indices of the boxes [n, 4] that stay, by falling score; as `torchvision.ops.nms` defines it.
+
+    A box goes where its intersection over union with a box of a higher score is over `limit`.
+    """
+    left, top, right, bottom = boxes.T
+    areas = (right - left) * (bottom - top)
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        order = rest[shared <= limit * (areas[best] + areas[rest] - shared)]
+    return np.array(kept, dtype=np.intp)
+
+
+def suppress_contained(boxes: Floats, scores: Floats, limit: float) -> NDArray[np.intp]:
+    """As `suppress`, by intersection over the smaller area, with upstream's count of both border pixels."""
+    left, top, right, bottom = boxes.T
+    areas = (right - left + 1) * (bottom - top + 1)
+    order = np.argsort(scores)
+    kept = []
+    while order.size:
+        best, rest = order[-1], order[:-1]
+        kept.append(best)
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + 1
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + 1
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        order = rest[shared / np.minimum(areas[best], areas[rest]) <= limit]
+    return np.array(kept, dtype=np.intp)
+
+
+def _proposed(sampler: AreaSampler, network: Network) -> Floats:
+    """The first stage: squares [n, 4] where a face may be."""
+    height, width = sampler.shape
+    proposals = []
+    for scale in scales(height, width):
+        resized = sampler.resized(int(height * scale + 1), int(width * scale + 1))
+        offsets, scores = network(resized[None])
+        found = _cells(offsets[0], scores[0, 1], scale)
+        proposals.append(found[suppress(found[:, :4], found[:, 4], 0.5)])
+    found = np.concatenate(proposals)
+    found = found[suppress(found[:, :4], found[:, 4], 0.7)]
+    sides = found[:, 2:4] - found[:, :2]
+    return _square(found[:, :4] + found[:, 5:] * np.tile(sides, 2))
+
+
+def _cells(offsets: Floats, scores: Floats, scale: float) -> Floats:
+    """The cells over the score, [n, 9]: box in the picture, score, offsets [4]."""
+    rows, columns = np.nonzero(scores >= np.float32(PROPOSAL_SCORE))
+    corner = np.stack([columns, rows], axis=1).astype(np.float32) * np.float32(_STRIDE_PX)
+    scale32 = np.float32(scale)
+    start = np.floor((corner + np.float32(1)) / scale32)
+    end = np.floor((corner + np.float32(_CELL_PX)) / scale32)
+    return np.concatenate([start, end, scores[rows, columns, None], offsets[:, rows, columns].T], axis=1)
+
+
+def _refined(sampler: AreaSampler, boxes: Floats, network: Network) -> Floats:
+    """The second stage: squares [n, 4] that still look like a face."""
+    if not len(boxes):
+        return boxes
+    offsets, scores = _batched(network, sampler, boxes, _REFINE_PX)
+    passed = scores[:, 1] > np.float32(REFINED_SCORE)
+    boxes, score, offsets = boxes[passed], scores[passed, 1], offsets[passed]
+    kept = suppress(boxes, score, 0.7)
+    return _square(_moved(boxes[kept], offsets[kept]))
+
+
+def _landmarked(sampler: AreaSampler, boxes: Floats, network: Network) -> Found:
+    """The third stage: the faces, with their landmarks."""
+    if not len(boxes):
+        return _nothing()
+    offsets, marks, scores = _batched(network, sampler, boxes, _OUTPUT_PX)
+    passed = scores[:, 1] > np.float32(FACE_SCORE)
+    boxes, score, offsets, marks = boxes[passed], scores[passed, 1], offsets[passed], marks[passed]
+    if not len(boxes):
+        return _nothing()
+    sides = boxes[:, 2:] - boxes[:, :2] + 1
+    landmarks = marks.reshape(-1, 2, _LANDMARKS) * sides[:, :, None] + boxes[:, :2, None] - 1
+    boxes = _moved(boxes, offsets)
+    kept = suppress_contained(boxes, score, 0.7)
+    return Found(boxes[kept], score[kept], landmarks.transpose(0, 2, 1)[kept])
+
+
+def _batched(network: Network, sampler: AreaSampler, boxes: Floats, side_px: int) -> tuple[Floats, ...]:
+    """The network's outputs for the crops of `boxes`, a row each, in batches that bound the memory."""
+    windows = _windows(boxes, *sampler.shape)
+    parts = [network(sampler.crops(windows[i : i + _BATCH], side_px)) for i in range(0, len(windows), _BATCH)]
+    return tuple(np.concatenate(rows) for rows in zip(*parts, strict=True))
+
+
+def _windows(boxes: Floats, height: int, width: int) -> NDArray[np.int64]:
+    """The pixels that a box covers, [n, 4]: left, top, right, bottom; upstream counts from 1 and clips like this."""
+    whole = np.trunc(boxes).astype(np.int64)
+    left, top = np.maximum(whole[:, 0], 1) - 1, np.maximum(whole[:, 1], 1) - 1
+    return np.stack([left, top, np.minimum(whole[:, 2], width), np.minimum(whole[:, 3], height)], axis=1)
+
+
+def _moved(boxes: Floats, offsets: Floats) -> Floats:
+    return boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+
+
+def _square(boxes: Floats) -> Floats:
+    """Squares around the centres of `boxes`, of their longer sides."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    longer = sides.max(axis=1, keepdims=True)
+    corner = boxes[:, :2] + sides * np.float32(0.5) - longer * np.float32(0.5)
+    return np.concatenate([corner, corner + longer], axis=1)
+
+
+def _largest_first(found: Found) -> Found:
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    order = np.argsort(sides[:, 0] * sides[:, 1])[::-1]
+    return Found(found.boxes[order], found.scores[order], found.landmarks[order])
+
+
+def _nothing() -> Found:
+    empty = np.empty((0, 4), dtype=np.float32)
+    return Found(empty, empty[:, 0], np.empty((0, _LANDMARKS, 2), dtype=np.float32))

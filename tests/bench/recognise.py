@@ -1,0 +1,212 @@
+"""What recognition costs: facenet-pytorch as a class project uses it, beside the engines, in one run.
+
+Each is a process of its own, warm, from an image's bytes to the name, with crops of 160 px; crops of 240 px are
+measured beside it. Prints a table with ratios, writes build/bench/recognise.json and draws build/bench/recognise.png.
+FaceNet's weights come from EFACE_WEIGHTS_URL if that is set, else they are random: the figures do not depend on them.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+SIDES_PX = (64, 640, 1920)
+ROUNDS = {64: 14, 640: 6, 1920: 3}
+"""How often each of the photographs is recognised; rounds of warm-up come before."""
+WARM_UP = 1
+PHOTOGRAPHS = ("queries/obama2.jpg", "gallery/Joe Biden/biden.jpg", "queries/astronaut.jpg")
+CONTENDERS = ("reference", "torch", "onnx-fp32", "onnx-int8")
+GALLERY_SIZE = 90
+Recognise = Callable[[bytes], str | None]
+
+
+def measured(contender: str, crop_px: int) -> dict[str, Any]:
+    """Runs a contender in a process of its own."""
+    command = [sys.executable, __file__, contender, str(crop_px)]
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "first result\n"
+        start_s = time.monotonic() - start
+        figures = json.loads(process.stdout.read())
+    return figures | {"start_s": round(start_s, 2)}
+
+
+def run(contender: str, crop_px: int) -> None:
+    """A contender's process: recognises all photographs at all sizes, and prints the figures."""
+    recognise = _reference(crop_px) if contender == "reference" else _engine(contender, crop_px)
+    folder = Path(os.environ["BENCH_FOLDER"])
+    files = {side: [file.read_bytes() for file in sorted(folder.glob(f"*-{side}.jpg"))] for side in SIDES_PX}
+    recognise(files[64][0])
+    print("first result", flush=True)
+    figures: dict[str, Any] = {"p50_ms": {}, "p95_ms": {}, "cpu_p50_ms": {}}
+    for side in SIDES_PX:
+        times_ms, cpu_ms = [], []
+        for number in range(ROUNDS[side] + WARM_UP):
+            for content in files[side]:
+                start, cpu_start = time.perf_counter(), time.process_time()
+                recognise(content)
+                if number >= WARM_UP:
+                    times_ms.append((time.perf_counter() - start) * 1e3)
+                    cpu_ms.append((time.process_time() - cpu_start) * 1e3)
+        cuts = statistics.quantiles(times_ms, n=20)
+        figures["p50_ms"][str(side)] = round(statistics.median(times_ms), 1)
+        figures["p95_ms"][str(side)] = round(cuts[18], 1)
+        figures["cpu_p50_ms"][str(side)] = round(statistics.median(cpu_ms), 1)
+    memory = psutil.Process().memory_info()
+    print(json.dumps(figures | {"rss_mib": round(memory.rss / 2**20)}))
+
+
+def _reference(crop_px: int) -> Recognise:
+    """As its own examples and the projects that follow them do it: eager, one photograph after another."""
+    from faceworker.recogniser import torchvision_ops
+
+    torchvision_ops.ensure()
+    import torch
+    from facenet_pytorch import MTCNN, InceptionResnetV1
+
+    mtcnn = MTCNN(image_size=crop_px, margin=0, min_face_size=20)
+    network = InceptionResnetV1(classify=True, num_classes=8631)
+    network.load_state_dict(torch.load(os.environ["BENCH_WEIGHTS"], weights_only=True))
+    network.classify = False
+    network.eval()
+    embeddings = [torch.from_numpy(row) for row in _embeddings()]
+
+    def recognise(content: bytes) -> str:
+        face, _probability = mtcnn(Image.open(BytesIO(content)).convert("RGB"), return_prob=True)
+        embedding = network(face.unsqueeze(0)).detach()
+        distances = [torch.dist(embedding, reference).item() for reference in embeddings]
+        return f"subject {distances.index(min(distances))}"
+
+    return recognise
+
+
+def _engine(contender: str, crop_px: int) -> Recognise:
+    from facecore.settings import load
+    from faceworker.recogniser.factory import build
+    from faceworker.recogniser.gallery import Gallery
+    from faceworker.recogniser.models import FACENET
+    from faceworker.settings import WorkerSettings
+
+    engine, _, precision = contender.partition("-")
+    environment = {"EFACE_ID": "bench", "EFACE_ENGINE": engine, "EFACE_PRECISION": precision or "fp32"}
+    options = load(WorkerSettings, dict(os.environ) | environment).options
+    names = tuple(f"subject {i}" for i in range(GALLERY_SIZE))
+    gallery = Gallery(_embeddings(), names, FACENET, crop_px, 0, None, datetime.now(UTC))
+    recogniser = build(FACENET, gallery, options)
+    return lambda content: recogniser.recognise(content).subject
+
+
+def _embeddings() -> np.ndarray:
+    vectors = np.random.default_rng(1).normal(size=(GALLERY_SIZE, 512))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _photographs(folder: Path) -> None:
+    """Square pictures with the face in the middle half, at each size."""
+    from faceworker.recogniser.exported import ExportedNetworks
+    from faceworker.recogniser.onnx_engine import OnnxDetector
+
+    detector = OnnxDetector(ExportedNetworks(Path(os.environ["EFACE_CACHE_DIR"]), ""), threads=1)
+    for i, name in enumerate(PHOTOGRAPHS):
+        picture = Image.open(ROOT / "tests/faces" / name).convert("RGB")
+        face = detector.detect(picture)[0]
+        x, y, reach = (face.left + face.right) / 2, (face.top + face.bottom) / 2, face.bottom - face.top
+        square = picture.crop((round(x - reach), round(y - reach), round(x + reach), round(y + reach)))
+        for side in SIDES_PX:
+            square.resize((side, side), Image.Resampling.LANCZOS).save(folder / f"{i}-{side}.jpg", quality=92)
+
+
+def _prepare(folder: Path) -> None:
+    from facenet_weights import published, served
+    from faceworker import export
+
+    os.environ["EFACE_MODEL"] = "facenet-vggface2"
+    os.environ.setdefault("EFACE_CACHE_DIR", str(folder / "cache"))
+    if "EFACE_WEIGHTS_URL" in os.environ:
+        assert export.main(os.environ) == 0
+        from faceworker.recogniser.weights import WeightsSource
+
+        source = WeightsSource(os.environ["EFACE_WEIGHTS_URL"], None, Path(os.environ["EFACE_CACHE_DIR"]))
+        os.environ["BENCH_WEIGHTS"] = str(source.path)
+    else:
+        with served() as url:
+            os.environ["EFACE_WEIGHTS_URL"] = url
+            assert export.main(os.environ) == 0
+        os.environ["BENCH_WEIGHTS"] = str(folder / "weights.pt")
+        Path(os.environ["BENCH_WEIGHTS"]).write_bytes(published())
+    os.environ["BENCH_FOLDER"] = str(folder)
+    _photographs(folder)
+
+
+def _table(results: dict[str, Any]) -> None:
+    print(f"{'':12}{'crop':>6}" + "".join(f"{side:>22} px" for side in SIDES_PX) + f"{'start':>9}{'memory':>11}")
+    print(f"{'':18}" + f"{'p50 ms  p95 ms  ratio':>25}" * 3)
+    for name, figures in results.items():
+        for suffix, crop in (("", 160), ("_240", 240)):
+            reference = results["reference"][f"p50_ms{suffix}"]
+            cells = "".join(
+                f"{figures[f'p50_ms{suffix}'][side]:>10.1f}{figures[f'p95_ms{suffix}'][side]:>8.1f}"
+                f"{reference[side] / figures[f'p50_ms{suffix}'][side]:>6.1f}x"
+                for side in map(str, SIDES_PX)
+            )
+            rest = f"{figures['start_s']:>7.2f} s{figures['rss_mib']:>7} MiB" if not suffix else ""
+            print(f"{name:12}{crop:>6}{cells}{rest}")
+
+
+def _plot(results: dict[str, Any], target: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    width = 0.8 / len(results)
+    for i, (name, figures) in enumerate(results.items()):
+        heights = [figures["p50_ms"][str(side)] for side in SIDES_PX]
+        tails = [figures["p95_ms"][str(side)] - height for side, height in zip(SIDES_PX, heights, strict=True)]
+        places = np.arange(len(heights)) + i * width
+        bars = axes.bar(places, heights, width, yerr=[[0] * len(tails), tails], label=name, capsize=3)
+        axes.bar_label(bars, fmt="%.0f", label_type="center", color="white")
+    middles = np.arange(len(SIDES_PX)) + width * (len(results) - 1) / 2
+    axes.set_xticks(middles, [f"{side} px" for side in SIDES_PX])
+    axes.set(yscale="log", ylabel="ms per photograph (bar p50, line p95)")
+    axes.set_title("From bytes to result, FaceNet, crop 160 px")
+    axes.legend()
+    figure.savefig(target, dpi=120)
+
+
+def main() -> None:
+    """Measures all contenders."""
+    with tempfile.TemporaryDirectory() as folder:
+        _prepare(Path(folder))
+        results = {}
+        for contender in CONTENDERS:
+            figures = measured(contender, 160)
+            larger = measured(contender, 240)
+            results[contender] = figures | {f"{key}_240": larger[key] for key in ("p50_ms", "p95_ms", "cpu_p50_ms")}
+    target = ROOT / "build/bench"
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "recognise.json").write_text(json.dumps(results, indent=2) + "\n")
+    _table(results)
+    _plot(results, target / "recognise.png")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        run(sys.argv[1], int(sys.argv[2]))
+    else:
+        main()
