@@ -104,7 +104,7 @@ def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deploym
     process = start()
     decision = line_of(process, "decision")
     assert decision["reason"] == "demand 1 wants 1, 0 active, 0 owned"
-    assert decision["launch"] == [1]
+    assert decision["launch"] == {"count": 1, "offering": "any type@any subnet"}
     eventually(lambda: len(owned(deployment)) == 1)
     assert end(process)[0] == 0
 
@@ -112,7 +112,7 @@ def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deploym
 def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start("--dry-run")
-    assert line_of(process, "would_act")["launch"] == ["app-tier-instance-1"]
+    assert line_of(process, "would_act")["launch"] == 1
     assert end(process)[0] == 0
     assert owned(deployment) == []
 
