@@ -8,14 +8,13 @@ SLACK = 1.2
 """How much longer than with every instance the wait may be. The project's own bound: p99 no worse than 1.2 times."""
 
 
-def additional(demand: int, ready_s: Sequence[float], boot_s: float, service_s: float, limit: int) -> int:
-    """The fewest new instances with which the present requests are done within SLACK of the shortest time.
+def additional(demand: float, ready_s: Sequence[float], boot_s: float, service_s: float, limit: int) -> int:
+    """The fewest new instances with which `demand` requests are done within SLACK of the shortest time.
 
     `ready_s` holds, for each active instance, the seconds until it takes requests; `boot_s` and `service_s` are the
     measured times; at most `limit` instances more are allowed.
     """
-    limit = min(limit, max(0, demand - len(ready_s)))
-    if limit == 0:
+    if limit <= 0:
         return 0
     ready = sorted(ready_s)
     work_s = max(1, demand) * service_s

@@ -50,7 +50,9 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
         sample=Sample(observation.taken_at, observation.demand, observation.in_flight)
         if observation and good
         else None,
-        cold=of_cold_start(memory.cold, observation) if observation and good else memory.cold,
+        cold=of_cold_start(memory.cold, observation, _quiet_s(observation, zero_since))
+        if observation and good
+        else memory.cold,
         zero_since=zero_since,
         sampled_at=sampled_at,
     )
@@ -92,6 +94,10 @@ def unseen(launch: Launch, ids: Mapping[str, object], tokens: Mapping[str, int],
     if launch.ids is None:
         return max(0, launch.count - tokens.get(launch.token, 0))
     return sum(1 for i in launch.ids if i not in ids and i not in memory.terminations)
+
+
+def _quiet_s(observation: Observation, zero_since: float | None) -> float:
+    return 0.0 if zero_since is None else observation.taken_at - zero_since
 
 
 def _boots(memory: Memory, observation: Observation | None, now: float) -> dict[str, Boots]:

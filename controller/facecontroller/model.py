@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
+from statistics import median
 from typing import Self
 
 
@@ -141,11 +142,18 @@ class Measured:
     """Requests that left the queue meanwhile."""
     boot_s: float | None = None
     """Seconds from asking for an instance to its first request."""
+    arrivals: tuple[float, ...] = ()
+    """Requests that came a second, between each two of the last samples."""
 
     @property
     def service_s(self) -> float | None:
         """Seconds that a worker has one request in hand, by Little's law: the mean of in flight over throughput."""
         return self.busy_s / self.done if self.done >= ENOUGH_DONE else None
+
+    @property
+    def rate(self) -> float:
+        """Requests that steadily come a second: the median, so that a burst counts as what it is, not as a stream."""
+        return median(self.arrivals) if self.arrivals else 0.0
 
 
 ENOUGH_DONE = 5.0

@@ -28,6 +28,8 @@ from facecontroller.tokens import available, spent
 
 COUNT_LAG_S = 60.0
 """For how long SQS's counts may be wrong. KEDA #7330: deleted messages reappear for up to a minute."""
+LATE = 1.5
+"""How many times as long as usual a boot may take before it is not reckoned with."""
 MINUTE_S = 60
 """Two equal launches within one minute of the clock are one launch to EC2."""
 
@@ -118,9 +120,12 @@ def _desired(observation: Observation, memory: Memory, config: Config, alive: Se
     # What is not measured yet cannot be saved on.
     if config.goal is Goal.DEMAND or boot_s is None or service_s is None:
         return wanted
-    booting_s = [max(0.0, boot_s - (observation.taken_at - i.started_at)) for i in alive]
-    ready_s = [*booting_s, *[boot_s] * (active - len(alive))][:active]
-    more = additional(observation.demand, ready_s, boot_s, service_s, config.max_instances - active)
+    # One that has been booting for much too long may never come.
+    ages_s = [observation.taken_at - i.started_at for i in alive if not _is_late(i, observation.taken_at, boot_s)]
+    ready_s = [*(max(0.0, boot_s - age_s) for age_s in ages_s), *[boot_s] * (active - len(alive))]
+    soon = observation.demand + memory.measured.rate * boot_s
+    limit = min(wanted, config.max_instances) - active
+    more = additional(soon, ready_s, boot_s, service_s, limit)
     return min(wanted, active + more)
 
 
@@ -218,6 +223,10 @@ def _is_aged(instance: Instance, observation: Observation, config: Config) -> bo
 
 def _is_hung(instance: Instance, now: float, config: Config) -> bool:
     return instance.state is State.PENDING and now - instance.started_at > config.boot_timeout_s
+
+
+def _is_late(instance: Instance, now: float, boot_s: float) -> bool:
+    return instance.state is State.PENDING and now - instance.started_at > LATE * boot_s
 
 
 def _is_idle(instance: Instance, observation: Observation, quiet_s: float, config: Config) -> bool:

@@ -119,7 +119,7 @@ def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment:
 
 def test_it_outlives_aws_and_ends_while_aws_is_away(start: Start) -> None:
     process = start(AWS_ENDPOINT_URL="http://127.0.0.1:1")
-    assert line_of(process, "observation_failed")["code"] == "UnavailableError"
+    assert line_of(process, "lease_failed")["code"] == "UnavailableError"
     status, errors = end(process)
     assert status == 0
     assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]
