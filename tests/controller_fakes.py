@@ -1,10 +1,12 @@
 """A virtual clock, a queue and an EC2 whose answers lag, for the controller's tests. No test of its own is here."""
 
 import fnmatch
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -225,3 +227,35 @@ def refusal(code: str, operation: str) -> ClientError:
 def _lose(lost: bool) -> None:
     if lost:
         raise ReadTimeoutError(endpoint_url="http://ec2.test")
+
+
+class FakeLeaseBucket:
+    """One object of S3 that is written conditionally; tests/integration checks the lease against an emulator."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._object: dict[str, Any] | None = None
+        self.faults: list[str] = []
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault and fault != LOST_ANSWER:
+            raise refusal(fault, "PutObject")
+        etag = self._object["ETag"] if self._object else None
+        if ("IfNoneMatch" in request and etag) or request.get("IfMatch", etag) != etag:
+            raise refusal("PreconditionFailed", "PutObject")
+        etag = f'"{hashlib.md5(request["Body"], usedforsecurity=False).hexdigest()}"'
+        self._object = {"ETag": etag, "Metadata": request["Metadata"], "LastModified": self._now()}
+        _lose(fault == LOST_ANSWER)
+        return {"ETag": etag}
+
+    def head_object(self, **_request: Any) -> dict[str, Any]:
+        if self.faults and self.faults.pop(0) not in ("", LOST_ANSWER):
+            raise refusal("ServiceUnavailable", "HeadObject")
+        if self._object is None:
+            raise refusal("404", "HeadObject")
+        headers = {"date": format_datetime(self._now(), usegmt=True)}
+        return {**self._object, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(int(self._clock.now), UTC)

@@ -145,7 +145,7 @@ def test_instances_of_a_former_image_are_terminated_while_stopped(tier: Tier) ->
     former = tier.instances("running")
     tier.new_image("ami-0fedcba9876543210")
     tier.tick(step_s=30)
-    assert tier.instances("running") == former
+    assert tier.instances("running").keys() == former.keys()
     tier.power_off()
     tier.tick(2)
     assert former.keys() == tier.instances("terminated").keys()
