@@ -94,8 +94,12 @@ class Controller:
             _log_outcome(outcome)
 
     def release(self) -> None:
-        """Lets another controller act at once; raises AWS errors."""
-        self._lease.release()
+        """Lets another controller act at once; raises AWS errors.
+
+        Not after a launch that EC2's answers may not show yet: then the next controller waits until the lease is over.
+        """
+        if not self._memory.launches:
+            self._lease.release()
 
     def _observe(self, *, refresh: bool) -> Observation | None:
         now = self._clock()

@@ -109,6 +109,16 @@ def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deploym
     assert end(process)[0] == 0
 
 
+def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(start: Start) -> None:
+    first = start()
+    line_of(first, "lease_taken")
+    second = start()
+    assert line_of(second, "standing_by")["holder"]
+    assert end(first)[0] == 0
+    line_of(second, "lease_taken")
+    assert end(second)[0] == 0
+
+
 def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start("--dry-run")
