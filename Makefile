@@ -14,6 +14,10 @@ STACK := $(STACK)
 STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m embedded)
 STACK_READY = $(if $(filter compose,$(STACK)),,.venv/.ready)
 
+# The property tests of the controller, which FUZZ runs at length.
+INVARIANTS = tests/unit/controller/test_policy_properties.py tests/unit/controller/test_simulation.py \
+  tests/unit/controller/test_worlds.py
+
 # What the local stacks answer on, and whom they know.
 export WEB_PORT ?= 8000
 export AWS_PORT ?= 4566
@@ -65,7 +69,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
 
 .PHONY: bench
-bench: bench-path bench-burst bench-recognise bench-gallery ## Run every benchmark
+bench: bench-path bench-burst bench-recognise bench-gallery bench-tick ## Run every benchmark
 
 .PHONY: bench-path
 bench-path: .venv/.ready ## Measure the request path against the emulator's own floor
@@ -94,3 +98,16 @@ parity: .venv/.ready ## Compare the engines on all photographs and 200 variation
 .PHONY: fuzz
 fuzz: .venv/.ready ## Recognise 10,000 damaged images: a result or a named error, nothing else
 	@FUZZ_INPUTS=10000 $(BIN)/python -m pytest --timeout=3600 -k fuzz tests/integration/test_bad_images.py
+
+.PHONY: bench-tick
+bench-tick: .venv/.ready ## Measure a controller's tick with 10,000 instances
+	@PYTHONPATH=tests $(BIN)/python tests/bench/tick.py
+
+.PHONY: simulate
+simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frugal SEED=1), or FUZZ=1000 examples of each invariant
+	@$(if $(FUZZ),FUZZ=$(FUZZ) $(BIN)/python -m pytest -q --timeout=0 $(INVARIANTS),\
+	  PYTHONPATH=tests $(BIN)/python -m simulation --seed $(or $(SEED),1) $(TRACE:%=--trace %) $(POLICY:%=--policy %))
+
+.PHONY: mutate-rules
+mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md
+	@PYTHONPATH=tests $(BIN)/python tests/mutate_rules.py

@@ -1,11 +1,12 @@
 """A virtual clock, a queue and an EC2 whose answers lag, for the controller's tests. No test of its own is here."""
 
 import fnmatch
-import threading
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -33,6 +34,7 @@ class FakeQueue:
 
     def __init__(self, demand: int = 0) -> None:
         self.demand = demand
+        self.in_flight = 0
         self.false_zeros = 0
         self.failures = 0
 
@@ -43,7 +45,8 @@ class FakeQueue:
         if self.false_zeros:
             self.false_zeros -= 1
             return Depth(0, 0, 0)
-        return Depth(self.demand, 0, 0)
+        in_flight = min(self.in_flight, self.demand)
+        return Depth(self.demand - in_flight, in_flight, 0)
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Machine:
     created_at: float
     launched_at: float
     hangs: bool = False
+    token: str = ""
     states: list[tuple[float, str]] = field(default_factory=list)
 
     def state(self, at: float) -> str | None:
@@ -72,13 +76,15 @@ class FakeEc2:
 
     def __init__(self, clock: FakeClock, *, boot_s: float = 20.0, lag_s: float = 0.0) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._tokens: dict[str, str] = {}
+        self._tokens: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self.boot_s = boot_s
         self.lag_s = lag_s
         self.boots_hang = False
         self.image: str | None = "ami-1"
         self.page_size = 1000
+        self.dry: set[tuple[str, str]] = set()
+        """Offerings without machines, as (instance type, subnet)."""
+        self.most_per_launch = 10_000
         self.machines: dict[str, Machine] = {}
         self.faults: dict[str, list[str]] = {}
         self.calls: Counter[str] = Counter()
@@ -119,12 +125,25 @@ class FakeEc2:
             yield {"Reservations": [{"Instances": [self._described(m)]} for m in page]}
 
     def run_instances(self, **request: Any) -> dict[str, Any]:
-        with self._lock:
-            lost = self._called("run_instances")
-            self.launch_requests.append(request)
-            machine_id = self._tokens.get(request["ClientToken"]) or self._launch(request)
-            _lose(lost)
-            return {"Instances": [{"InstanceId": machine_id}]}
+        lost = self._called("run_instances")
+        if (request.get("InstanceType", ""), request.get("SubnetId", "")) in self.dry:
+            raise refusal("InsufficientInstanceCapacity", "run_instances")
+        self.launch_requests.append(request)
+        former, ids = self._tokens.get(request["ClientToken"], (request, []))
+        if former != request:
+            raise refusal("IdempotentParameterMismatch", "run_instances")
+        count = min(request["MaxCount"], self.most_per_launch)
+        ids = ids or [self._launch(request, n) for n in range(count)]
+        self._tokens[request["ClientToken"]] = (request, ids)
+        _lose(lost)
+        return {"Instances": [{"InstanceId": i} for i in ids]}
+
+    def create_tags(self, *, Resources: Sequence[str], Tags: Sequence[dict[str, str]]) -> None:  # noqa: N803
+        lost = self._called("create_tags")
+        self.touched.update(Resources)
+        for machine_id in Resources:
+            self.machines[machine_id].tags |= {tag["Key"]: tag["Value"] for tag in Tags}
+        _lose(lost)
 
     def start_instances(self, *, InstanceIds: Sequence[str]) -> None:  # noqa: N803
         for machine in self._chosen("start_instances", InstanceIds, {"stopped", "running", "pending"}):
@@ -145,12 +164,12 @@ class FakeEc2:
         if machine.state(self._clock.now) == "running":
             machine.become(self._clock.now, (0, "stopping"), (STOPPING_S, "stopped"))
 
-    def _launch(self, request: dict[str, Any]) -> str:
+    def _launch(self, request: dict[str, Any], n: int) -> str:
         tags = {tag["Key"]: tag["Value"] for tag in request["TagSpecifications"][0]["Tags"]}
-        machine_id = f"i-{request['ClientToken'][:12]}"
-        self._tokens[request["ClientToken"]] = machine_id
+        machine_id = f"i-{request['ClientToken'][:12]}-{n}"
         now = self._clock.now
-        self.machines[machine_id] = machine = Machine(machine_id, tags, self.image or "", now, now)
+        machine = Machine(machine_id, tags, self.image or "", now, now, token=request["ClientToken"])
+        self.machines[machine_id] = machine
         self._boot(machine)
         return machine_id
 
@@ -189,6 +208,7 @@ class FakeEc2:
         return {
             "InstanceId": machine.id,
             "ImageId": machine.image,
+            "ClientToken": machine.token,
             "LaunchTime": datetime.fromtimestamp(machine.launched_at, UTC),
             "State": {"Name": machine.state(self._clock.now - self.lag_s)},
             "Tags": [{"Key": key, "Value": value} for key, value in machine.tags.items()],
@@ -207,3 +227,35 @@ def refusal(code: str, operation: str) -> ClientError:
 def _lose(lost: bool) -> None:
     if lost:
         raise ReadTimeoutError(endpoint_url="http://ec2.test")
+
+
+class FakeLeaseBucket:
+    """One object of S3 that is written conditionally; tests/integration checks the lease against an emulator."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._object: dict[str, Any] | None = None
+        self.faults: list[str] = []
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault and fault != LOST_ANSWER:
+            raise refusal(fault, "PutObject")
+        etag = self._object["ETag"] if self._object else None
+        if ("IfNoneMatch" in request and etag) or request.get("IfMatch", etag) != etag:
+            raise refusal("PreconditionFailed", "PutObject")
+        etag = f'"{hashlib.md5(request["Body"], usedforsecurity=False).hexdigest()}"'
+        self._object = {"ETag": etag, "Metadata": request["Metadata"], "LastModified": self._now()}
+        _lose(fault == LOST_ANSWER)
+        return {"ETag": etag}
+
+    def head_object(self, **_request: Any) -> dict[str, Any]:
+        if self.faults and self.faults.pop(0) not in ("", LOST_ANSWER):
+            raise refusal("ServiceUnavailable", "HeadObject")
+        if self._object is None:
+            raise refusal("404", "HeadObject")
+        headers = {"date": format_datetime(self._now(), usegmt=True)}
+        return {**self._object, "ResponseMetadata": {"HTTPHeaders": headers}}
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(int(self._clock.now), UTC)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 from facecore.aws import translated
@@ -22,7 +20,8 @@ from facecore.errors import (
     UnavailableError,
 )
 
-from facecontroller.model import LAUNCH, Actions, Failure, Instance, Outcome, State
+from facecontroller.model import LAUNCH, RENAME, Actions, Failure, Instance, Launch, Order, Outcome, Rename, State
+from facecontroller.tokens import IDS_PER_CALL
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -33,11 +32,7 @@ NAME_PREFIX = "app-tier-instance-"
 IMAGE_KEPT_S = 30.0
 """How long the launch template's image is taken for known."""
 TOKEN_BUCKET_S = 60
-"""Two launches of one name within the same bucket are one launch to EC2."""
-LAUNCH_THREADS = 8
-LAUNCHES_PER_ACT = 30
-"""RunInstances refills at 2 calls a second, so more would hold up the next tick for too long."""
-IDS_PER_CALL = 500
+"""Two equal launches within the same minute of the clock are one launch to EC2."""
 _PAGE_SIZE = 1000
 _NUMBER = re.compile(re.escape(NAME_PREFIX) + r"([1-9]\d{0,8})")
 
@@ -48,13 +43,18 @@ class View:
 
     image: str
     instances: tuple[Instance, ...]
+    calls: int = 1
+    """How many calls it took to know."""
 
 
 class Fleet(Protocol):
     """Where a decision's view comes from and where its actions go."""
 
-    def look(self, now: float) -> View:
-        """The present view; `now` is Unix time in seconds. Raises the AWS errors of `facecore.errors`."""
+    def look(self, now: float, *, refresh: bool = True) -> View:
+        """The present view; `now` is Unix time in seconds. Raises the AWS errors of `facecore.errors`.
+
+        `refresh` allows one call more where the image was not asked for lately.
+        """
 
     def act(self, actions: Actions, now: float) -> Outcome:
         """Tries every action and tells what became of each; an AWS error is in the outcome, not raised."""
@@ -69,27 +69,33 @@ class Ec2Fleet:
         self._template = launch_template
         self._image = ""
         self._image_read_at = -IMAGE_KEPT_S
+        self._calls = 0
 
-    def look(self, now: float) -> View:
-        """See Fleet. One call, and one more every 30 s for the launch template."""
-        return View(image=self._current_image(now), instances=tuple(self._describe()))
+    def look(self, now: float, *, refresh: bool = True) -> View:
+        """See Fleet. One call for a thousand instances, and one more every 30 s for the launch template."""
+        self._calls = 0
+        image = self._current_image(now, refresh)
+        instances = tuple(self._describe())
+        return View(image, instances, self._calls)
 
     def act(self, actions: Actions, now: float) -> Outcome:
         """See Fleet. Starting comes first, as someone waits for it."""
         started, not_started = _in_batches("start", self._start, actions.start)
-        launched, not_launched = self._launch_all(actions.launch, now)
+        launched, not_launched = self._launched(actions.launch, now)
         stopped, not_stopped = _in_batches("stop", self._stop, actions.stop)
         terminated, not_terminated = _in_batches("terminate", self._terminate, actions.terminate)
+        renamed, not_renamed = self._renamed(actions.rename)
         return Outcome(
             started=tuple(started),
             launched=launched,
             stopped=tuple(stopped),
             terminated=tuple(terminated),
-            failures=(*not_started, *not_launched, *not_stopped, *not_terminated),
+            renamed=renamed,
+            failures=(*not_started, *not_launched, *not_stopped, *not_terminated, *not_renamed),
         )
 
-    def _current_image(self, now: float) -> str:
-        if abs(now - self._image_read_at) >= IMAGE_KEPT_S or not self._image:
+    def _current_image(self, now: float, refresh: bool) -> str:
+        if not self._image or (refresh and abs(now - self._image_read_at) >= IMAGE_KEPT_S):
             with translated(f"read the launch template {self._template}"):
                 versions = self._ec2.describe_launch_template_versions(
                     LaunchTemplateName=self._template,
@@ -101,6 +107,7 @@ class Ec2Fleet:
             if not image:
                 raise RefusedError(f"the launch template {self._template} names no image")
             self._image, self._image_read_at = image, now
+            self._calls += 1
         return self._image
 
     def _describe(self) -> Iterator[Instance]:
@@ -114,44 +121,54 @@ class Ec2Fleet:
                 PaginationConfig={"PageSize": _PAGE_SIZE},
             )
             for page in pages:
+                self._calls += 1
                 for reservation in page["Reservations"]:
                     for described in reservation["Instances"]:
                         yield _instance(described)
 
-    def _launch_all(self, numbers: Sequence[int], now: float) -> tuple[dict[int, str | None], tuple[Failure, ...]]:
-        """One call for each, as each has a name of its own; the first that fails calls the rest off."""
-        if not numbers:
-            return {}, ()
-        launched: dict[int, str | None] = {}
-        failures: list[Failure] = []
-        halt = Event()
+    def _launched(self, order: Order | None, now: float) -> tuple[Launch | None, tuple[Failure, ...]]:
+        """What became of a launch. EC2 makes as many of its instances as it can."""
+        if order is None:
+            return None, ()
+        token = client_token(self._id, order, now)
+        try:
+            ids = self._launch(order, token)
+        except CapacityError as error:
+            return None, (_failure("launch", order.offering.key, error),)
+        except AwsError as error:
+            lost = Launch(now, order.number, order.count, token) if _may_have_happened(error) else None
+            return lost, (_failure("launch", LAUNCH, error),)
+        return Launch(now, order.number, len(ids), token, ids), ()
 
-        def launch(number: int) -> None:
-            if halt.is_set():
-                return
-            try:
-                launched[number] = self._launch(number, now)
-            except AwsError as error:
-                halt.set()
-                failures.append(_failure("launch", LAUNCH, error))
-                if _may_have_happened(error):
-                    launched[number] = None
-
-        with ThreadPoolExecutor(LAUNCH_THREADS, thread_name_prefix="launch") as threads:
-            list(threads.map(launch, numbers[:LAUNCHES_PER_ACT]))
-        return launched, tuple(failures)
-
-    def _launch(self, number: int, now: float) -> str:
-        name = f"{NAME_PREFIX}{number}"
-        with translated(f"launch {name}"):
+    def _launch(self, order: Order, token: str) -> tuple[str, ...]:
+        offering: dict[str, Any] = {}
+        if order.offering.instance_type:
+            offering["InstanceType"] = order.offering.instance_type
+        if order.offering.subnet:
+            offering["SubnetId"] = order.offering.subnet
+        with translated(f"launch {order.count} instances of {order.offering.key}"):
             answer = self._ec2.run_instances(
                 LaunchTemplate={"LaunchTemplateName": self._template, "Version": "$Default"},
                 MinCount=1,
-                MaxCount=1,
-                ClientToken=client_token(self._id, name, now),
-                TagSpecifications=self._tags(name),
+                MaxCount=order.count,
+                ClientToken=token,
+                # Said here too, so that no launch template can make an instance whose role any process can take.
+                MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+                TagSpecifications=self._tags(f"{NAME_PREFIX}{order.number}"),
+                **offering,
             )
-        return answer["Instances"][0]["InstanceId"]
+        return tuple(instance["InstanceId"] for instance in answer["Instances"])
+
+    def _renamed(self, rename: Rename | None) -> tuple[Rename | None, tuple[Failure, ...]]:
+        if rename is None:
+            return None, ()
+        try:
+            with translated(f"name {rename.id}"):
+                name = f"{NAME_PREFIX}{rename.number}"
+                self._ec2.create_tags(Resources=[rename.id], Tags=[{"Key": "Name", "Value": name}])
+        except AwsError as error:
+            return None, (_failure("rename", RENAME, error),)
+        return rename, ()
 
     def _tags(self, name: str) -> list[TagSpecificationTypeDef]:
         return [
@@ -163,25 +180,27 @@ class Ec2Fleet:
         ]
 
     def _start(self, ids: Sequence[str]) -> None:
-        with translated(f"start {', '.join(ids)}"):
+        with translated(f"start {len(ids)} instances"):
             self._ec2.start_instances(InstanceIds=ids)
 
     def _stop(self, ids: Sequence[str]) -> None:
-        with translated(f"stop {', '.join(ids)}"):
+        with translated(f"stop {len(ids)} instances"):
             self._ec2.stop_instances(InstanceIds=ids)
 
     def _terminate(self, ids: Sequence[str]) -> None:
-        with translated(f"terminate {', '.join(ids)}"):
+        with translated(f"terminate {len(ids)} instances"):
             self._ec2.terminate_instances(InstanceIds=ids)
 
 
-def client_token(deployment_id: str, name: str, now: float) -> str:
-    """The token that makes launches of one name idempotent: 64 hexadecimal digits, EC2's limit.
+def client_token(deployment_id: str, order: Order, now: float) -> str:
+    """The token that makes a launch idempotent: 64 hexadecimal digits, EC2's limit.
 
+    It does not tell how many instances are launched: a controller that forgot its launch of this minute, or a second
+    controller, gets the same instances, or a refusal where it asks for another number.
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
     bucket = int(now // TOKEN_BUCKET_S)
-    return hashlib.sha256(f"{deployment_id}/{name}/{bucket}".encode()).hexdigest()
+    return hashlib.sha256(f"{deployment_id}/{bucket}/{order.sequence}/{order.offering.key}".encode()).hexdigest()
 
 
 def _instance(described: InstanceTypeDef) -> Instance:
@@ -194,6 +213,7 @@ def _instance(described: InstanceTypeDef) -> Instance:
         image=described["ImageId"],
         created_at=min(_times(described)).timestamp(),
         started_at=described["LaunchTime"].timestamp(),
+        token=described.get("ClientToken", ""),
     )
 
 
@@ -222,16 +242,23 @@ def _isolated(
     done: list[str],
     failures: list[Failure],
 ) -> None:
-    """Calls with all ids at once. EC2 refuses a batch for a single instance, so halves are tried then."""
+    """Calls with all ids at once. EC2 refuses a batch for a single instance: those it names are left out then.
+
+    Where it names none, halves are tried.
+    """
     try:
         call(ids)
     except AwsError as error:
         if len(ids) == 1 or not _may_be_of_one(error):
             failures.extend(_failure(action, i, error) for i in ids)
             return
-        half = len(ids) // 2
-        _isolated(action, call, ids[:half], done, failures)
-        _isolated(action, call, ids[half:], done, failures)
+        named = [i for i in ids if i in str(error)]
+        failures.extend(_failure(action, i, error) for i in named)
+        rest = [i for i in ids if i not in named]
+        half = 0 if named else len(ids) // 2
+        for part in (rest[:half], rest[half:]):
+            if part:
+                _isolated(action, call, part, done, failures)
     else:
         done.extend(ids)
 
@@ -245,4 +272,5 @@ def _may_have_happened(error: AwsError) -> bool:
 
 
 def _failure(action: str, target: str, error: AwsError) -> Failure:
-    return Failure(action, target, error.aws_code or type(error).__name__, str(error))
+    code = error.aws_code or type(error).__name__
+    return Failure(action, target, code, str(error), isinstance(error, CapacityError))

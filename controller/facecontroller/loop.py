@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,13 +11,18 @@ from facecore.logs import get_logger
 from facecore.queues import Depth
 
 from facecontroller.fleet import Fleet
+from facecontroller.lease import Lease, NoLease
 from facecontroller.memory import remember
+from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
 from facecontroller.model import Config, Counts, Decision, Memory, Observation, Outcome
 from facecontroller.policy import decide
 
 MAX_DELAY_S = 5.0
 """Longest time between two ticks while AWS cannot be observed."""
+
+CALLS_PER_TICK = 4
+"""Calls to AWS in one tick, if those that look at the instances leave one for acting."""
 
 log = get_logger(__name__)
 
@@ -38,43 +44,76 @@ class Controller:
         config: Config,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        *,
+        lease: Lease | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._lease = lease or NoLease()
+        self._meter = meter or Meter(0.0)
         self._queue = queue
         self._fleet = fleet
         self._config = config
         self._metrics = metrics
         self._clock = clock
         self._memory = Memory()
+        self._leads = False
+        self._reads = 0
         self._trouble = ""
         self._logged: tuple[int, int] = (0, 0)
 
     def tick(self) -> bool:
-        """Observes, decides, acts and remembers once; returns whether the observation succeeded."""
-        observation = self._observe()
-        decision = decide(observation, self._memory, self._config, self._clock())
+        """Observes, decides, acts and remembers once; returns whether the observation succeeded.
+
+        Four calls to AWS at most while instances fit on a page and no call fails; what is left over is decided again
+        a tick later. Where another controller has the lease, nothing is observed and nothing done.
+        """
+        ours, calls = self._lease.tend()
+        self._metrics.leading(ours)
+        taken, self._leads = ours and not self._leads, ours
+        if not ours:
+            self._memory = Memory()
+        if not ours or (taken and calls):
+            return True
+        observation = self._observe(refresh=calls == 0)
+        before = self._memory
+        decision = decide(observation, before, self._config, self._clock())
         self._memory = decision.memory
-        self._log_decision(decision)
         if observation is not None and decision.counts is not None:
             self._metrics.observed(decision.counts, observation.taken_at)
+            self._metrics.learned(before, decision.memory)
+            self._metrics.ran(*self._meter.read(observation))
+        self._act(replace(decision, actions=decision.actions.limited(max(1, CALLS_PER_TICK - calls - self._reads))))
+        return observation is not None
+
+    def _act(self, decision: Decision) -> None:
+        self._log_decision(decision)
         if decision.actions:
             outcome = self._fleet.act(decision.actions, self._clock())
             self._memory = remember(decision.memory, outcome, self._clock())
             self._metrics.acted(outcome)
             _log_outcome(outcome)
-        return observation is not None
 
-    def _observe(self) -> Observation | None:
+    def release(self) -> None:
+        """Lets another controller act at once; raises AWS errors.
+
+        Not after a launch that EC2's answers may not show yet: then the next controller waits until the lease is over.
+        """
+        if not self._memory.launches:
+            self._lease.release()
+
+    def _observe(self, *, refresh: bool) -> Observation | None:
         now = self._clock()
         try:
-            demand = self._queue.depth().total
-            view = self._fleet.look(now)
+            depth = self._queue.depth()
+            view = self._fleet.look(now, refresh=refresh)
+            self._reads = 1 + view.calls
         except FaceError as error:
             self._log_trouble(error)
             return None
         if self._trouble:
             log.info("observation_recovered", after=self._trouble)
             self._trouble = ""
-        return Observation(now, demand, view.image, view.instances)
+        return Observation(now, depth.total, view.image, view.instances, depth.in_flight)
 
     def _log_trouble(self, error: FaceError) -> None:
         code = (isinstance(error, AwsError) and error.aws_code) or type(error).__name__
@@ -89,7 +128,8 @@ class Controller:
             return
         changed = (counts.demand, counts.desired) != self._logged
         self._logged = (counts.demand, counts.desired)
-        write = log.info if changed or decision.actions else log.debug
+        # A name that is put right is no news.
+        write = log.info if changed or replace(decision.actions, rename=None) else log.debug
         write("decision", reason=decision.reason, **_figures(counts), **_actions(decision))
 
 
@@ -156,11 +196,12 @@ def _actions(decision: Decision) -> dict[str, object]:
     actions = decision.actions
     named = {
         "start": actions.start,
-        "launch": actions.launch,
         "stop": actions.stop,
         "terminate": actions.terminate,
+        "launch": actions.launch and {"count": actions.launch.count, "offering": actions.launch.offering.key},
+        "rename": actions.rename and {actions.rename.id: actions.rename.number},
     }
-    return {name: ids for name, ids in named.items() if ids}
+    return {name: what for name, what in named.items() if what}
 
 
 def _log_outcome(outcome: Outcome) -> None:

@@ -3,21 +3,26 @@
 import argparse
 import os
 import signal
+import socket
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from types import FrameType
 
 from facecore.aws import Aws
-from facecore.errors import SettingsError
+from facecore.errors import AwsError, SettingsError
 from facecore.logs import configure, get_logger
 from facecore.metrics import new_registry, serve
 from facecore.queues import Queue
 from facecore.settings import load
 from prometheus_client import CollectorRegistry
 
-from facecontroller.fleet import LAUNCH_THREADS, Ec2Fleet, Fleet
+from facecontroller import explain
+from facecontroller.fleet import Ec2Fleet, Fleet
+from facecontroller.lease import Lease, NoLease, S3Lease
 from facecontroller.loop import Controller, Heartbeat, run
+from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
 from facecontroller.rehearsal import DryRunFleet
 from facecontroller.settings import Settings
@@ -52,6 +57,8 @@ class StopSignal:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the controller until SIGTERM; returns the exit status: 0, or 2 where the settings are wrong."""
     options = _parser().parse_args(arguments)
+    if options.command == "explain":
+        return explain.main(options.file)
     stop = StopSignal()
     try:
         settings = load(Settings, os.environ)
@@ -73,14 +80,29 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     heartbeat = Heartbeat(settings.heartbeat_file)
     _check_surroundings(settings, registry, heartbeat)
     aws = Aws(settings)
-    ec2 = aws.client("ec2", max_connections=LAUNCH_THREADS)
+    ec2 = aws.client("ec2")
     fleet: Fleet = Ec2Fleet(ec2, settings.id, settings.worker_template)
+    lease: Lease = NoLease()
     if dry_run:
         fleet = DryRunFleet(fleet)
+    else:
+        owner = f"{socket.gethostname()}/{uuid.uuid4()}"
+        lease = S3Lease(aws.client("s3"), settings.gallery_bucket, owner)
     queue = Queue(aws.client("sqs"), settings.request_queue)
-    controller = Controller(queue, fleet, settings.config(), metrics)
+    controller = Controller(queue, fleet, settings.config(), metrics, lease=lease, meter=Meter(settings.price_usd_h))
     log.info("started", id=settings.id, max_instances=settings.max_instances, dry_run=dry_run)
-    run(controller, metrics, settings.tick_s, heartbeat, sleep=stop.sleep)
+    try:
+        run(controller, metrics, settings.tick_s, heartbeat, sleep=stop.sleep)
+    except StoppedError:
+        _release(controller)
+        raise
+
+
+def _release(controller: Controller) -> None:
+    try:
+        controller.release()
+    except AwsError as error:
+        log.warning("lease_not_released", error=str(error))
 
 
 def _check_surroundings(settings: Settings, registry: CollectorRegistry, heartbeat: Heartbeat) -> None:
@@ -97,4 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m facecontroller", description="Starts as many instances as there are requests."
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, once a second, and do nothing")
+    commands = parser.add_subparsers(dest="command")
+    one = commands.add_parser("explain", help="print the decision on one observation, given as JSON, and its reason")
+    one.add_argument("file", nargs="?", default="-", help="file with the JSON; standard input by default")
     return parser

@@ -2,15 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from facecontroller.model import LAUNCH, Failure, Hold, Launch, Memory, Observation, Outcome, State
+from facecontroller.measure import asked, learned, of_cold_start
+from facecontroller.model import LAUNCH, RENAME, Boots, Hold, Launch, Memory, Observation, Outcome, Sample, State
 
 UNSEEN_FOR_S = 60.0
 """How long an action counts though EC2's answers do not show it. ELASTICITY.md: forgotten after 60 s."""
 STALE_AFTER_S = 30.0
 """Age from which an observation is old, and gap that breaks a row of samples. ELASTICITY.md: over 30 s."""
 MAX_HOLD_S = 30.0
-"""Longest time for which something that failed is left alone."""
+"""Longest time for which something that failed is left alone, unless for want of machines."""
+CAPACITY_HOLD_S = 180.0
+"""How long an offering without machines is skipped. ELASTICITY.md, rule 8: 3 minutes."""
+REBOOT_AFTER_S = 30.0
+"""Pause before the second start that no work followed; it doubles with each further one."""
+MAX_REBOOT_PAUSE_S = 900.0
+BOOTS_KEPT_S = 3600.0
+
+K = TypeVar("K")
 
 
 def recall(memory: Memory, observation: Observation | None, now: float) -> Memory:
@@ -20,18 +30,29 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
     """
     states = {} if observation is None else {i.id: i.state for i in observation.instances}
     zero_since, sampled_at = _zero_row(memory, observation, now)
+    good = observation is not None and not is_old(observation, now)
     return Memory(
         # A second start of a running instance does no harm, so one sight of it is enough.
         starts={i: at for i, at in _recent(memory.starts, now).items() if states.get(i) in (None, State.STOPPED)},
         # A second launch would cost, and EC2's answers may lose an instance again: kept for the whole time.
-        launches={n: launch for n, launch in memory.launches.items() if _is_recent(launch.asked_at, now)},
+        launches=tuple(launch for launch in memory.launches if _is_recent(launch.asked_at, now)),
         stops={
             i: at
             for i, at in _recent(memory.stops, now).items()
             if states.get(i) in (None, State.PENDING, State.RUNNING)
         },
         terminations=_recent(memory.terminations, now),
-        holds={k: h for k, h in memory.holds.items() if -UNSEEN_FOR_S < h.until - now <= MAX_HOLD_S},
+        holds={k: h for k, h in memory.holds.items() if -UNSEEN_FOR_S < h.until - now <= CAPACITY_HOLD_S},
+        names={i: name for i, name in memory.names.items() if _is_recent(name[1], now)},
+        boots=_boots(memory, observation, now),
+        tokens=memory.tokens,
+        measured=learned(memory, observation if good else None),
+        sample=Sample(observation.taken_at, observation.demand, observation.in_flight)
+        if observation and good
+        else None,
+        cold=of_cold_start(memory.cold, observation, _quiet_s(observation, zero_since))
+        if observation and good
+        else memory.cold,
         zero_since=zero_since,
         sampled_at=sampled_at,
     )
@@ -40,19 +61,53 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
 def remember(memory: Memory, outcome: Outcome, now: float) -> Memory:
     """The memory with an act's outcome added. `now` is Unix time in seconds."""
     stops = {i: at for i, at in memory.stops.items() if i not in outcome.started}
+    launched = outcome.launched
+    new = (*outcome.started, *((launched and launched.ids) or ()))
     return replace(
         memory,
         starts={**memory.starts, **dict.fromkeys(outcome.started, now)},
-        launches={**memory.launches, **{n: Launch(now, i) for n, i in outcome.launched.items()}},
+        launches=(*memory.launches, launched) if launched else memory.launches,
         stops={**stops, **dict.fromkeys(outcome.stopped, now)},
         terminations={**memory.terminations, **dict.fromkeys(outcome.terminated, now)},
         holds=_holds(memory.holds, outcome, now),
+        names={**memory.names, **({outcome.renamed.id: (outcome.renamed.number, now)} if outcome.renamed else {})},
+        boots={**memory.boots, **{i: _one_more(memory.boots.get(i), now) for i in new}},
+        cold=asked(memory.cold, now) if new or launched else memory.cold,
     )
 
 
 def is_old(observation: Observation, now: float) -> bool:
     """Whether too much may have changed since the observation to take anything away."""
     return abs(now - observation.taken_at) > STALE_AFTER_S
+
+
+def rests(boots: Boots | None, now: float) -> bool:
+    """Whether an instance has started in vain so often that it is left alone for now."""
+    if boots is None or boots.count < 2:  # noqa: PLR2004 - the first start of a row may be bad luck
+        return False
+    pause_s = min(REBOOT_AFTER_S * 2.0 ** (min(boots.count, 10) - 1), MAX_REBOOT_PAUSE_S)
+    return abs(now - boots.last_at) < pause_s
+
+
+def unseen(launch: Launch, ids: Mapping[str, object], tokens: Mapping[str, int], memory: Memory) -> int:
+    """How many instances of a launch EC2's answer does not show: `ids` and, by client token, counts it does show."""
+    if launch.ids is None:
+        return max(0, launch.count - tokens.get(launch.token, 0))
+    return sum(1 for i in launch.ids if i not in ids and i not in memory.terminations)
+
+
+def _quiet_s(observation: Observation, zero_since: float | None) -> float:
+    return 0.0 if zero_since is None else observation.taken_at - zero_since
+
+
+def _boots(memory: Memory, observation: Observation | None, now: float) -> dict[str, Boots]:
+    if observation is not None and observation.in_flight > 0:
+        return {}
+    return {i: b for i, b in memory.boots.items() if abs(now - b.last_at) < BOOTS_KEPT_S}
+
+
+def _one_more(boots: Boots | None, now: float) -> Boots:
+    return Boots(1 if boots is None else boots.count + 1, now)
 
 
 def _zero_row(memory: Memory, observation: Observation | None, now: float) -> tuple[float | None, float | None]:
@@ -69,18 +124,21 @@ def _holds(holds: Mapping[str, Hold], outcome: Outcome, now: float) -> dict[str,
     succeeded = {*outcome.started, *outcome.stopped, *outcome.terminated}
     if outcome.launched:
         succeeded.add(LAUNCH)
+    if outcome.renamed:
+        succeeded.add(RENAME)
     kept = {key: hold for key, hold in holds.items() if key not in succeeded}
-    failed: dict[str, Failure] = {failure.target: failure for failure in outcome.failures}
-    return kept | {key: _longer(kept.get(key), now) for key in failed}
+    failed = {failure.target: failure.capacity for failure in outcome.failures}
+    return kept | {key: _longer(kept.get(key), capacity, now) for key, capacity in failed.items()}
 
 
-def _longer(hold: Hold | None, now: float) -> Hold:
+def _longer(hold: Hold | None, capacity: bool, now: float) -> Hold:
     failures = 1 if hold is None else hold.failures + 1
     # The exponent is bounded so that a long row of failures cannot make a huge number.
-    return Hold(failures, now + min(2.0 ** min(failures, 10), MAX_HOLD_S))
+    pause_s = CAPACITY_HOLD_S if capacity else min(2.0 ** min(failures, 10), MAX_HOLD_S)
+    return Hold(failures, now + pause_s, capacity)
 
 
-def _recent(marks: Mapping[str, float], now: float) -> dict[str, float]:
+def _recent(marks: Mapping[K, float], now: float) -> dict[K, float]:
     return {key: at for key, at in marks.items() if _is_recent(at, now)}
 
 

@@ -1,8 +1,24 @@
 """What the controller talks about: instances, an observation, a decision, its outcome, and what is remembered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import inf
+from statistics import median
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """A kind of machine in a place. An empty part is the launch template's own."""
+
+    instance_type: str = ""
+    subnet: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in `Memory.holds` and in logs."""
+        return f"{self.instance_type or 'any type'}@{self.subnet or 'any subnet'}"
 
 
 class State(StrEnum):
@@ -31,6 +47,8 @@ class Instance:
     """When it was launched for the first time."""
     started_at: float
     """When it was launched or last started."""
+    token: str = ""
+    """Client token of the launch that made it; empty where EC2 does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,8 @@ class Observation:
     """Image that a launch would take now."""
     instances: tuple[Instance, ...]
     """Every owned instance that is not terminated."""
+    in_flight: int = 0
+    """Those requests of `demand` that a worker has in hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +72,13 @@ class Launch:
     """A launch that was asked for."""
 
     asked_at: float
-    instance_id: str | None
-    """None where the answer was lost: the instance may or may not exist."""
+    number: int
+    """`n` in the name that its instances carry at first."""
+    count: int
+    """Instances that it made, or asked for where the answer was lost."""
+    token: str = ""
+    ids: tuple[str, ...] | None = None
+    """None where the answer was lost: the instances may or may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +89,75 @@ class Hold:
     """How often in a row."""
     until: float
     """Unix time in seconds."""
+    capacity: bool = False
+    """Whether it failed for want of machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boots:
+    """How often an instance was started since any worker was last seen at work."""
+
+    count: int
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What EC2's token buckets hold for one operation, as far as our own calls empty them."""
+
+    calls: float
+    instances: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One good look at the queue."""
+
+    at: float
+    demand: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """A period of demand that began with nobody at work, by phase. Unix times in seconds; None is not yet."""
+
+    demand_at: float
+    asked_at: float | None = None
+    """When EC2 accepted the first start or launch."""
+    running_at: float | None = None
+    """When the first instance was seen to run."""
+    working_at: float | None = None
+    """When the first request was seen in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the controller has learned of the workers by watching; None and zero are not yet known."""
+
+    busy_s: float = 0.0
+    """Seconds that requests were in hand, summed over the workers; old ones fade."""
+    done: float = 0.0
+    """Requests that left the queue meanwhile."""
+    boot_s: float | None = None
+    """Seconds from asking for an instance to its first request."""
+    arrivals: tuple[float, ...] = ()
+    """Requests that came a second, between each two of the last samples."""
+
+    @property
+    def service_s(self) -> float | None:
+        """Seconds that a worker has one request in hand, by Little's law: the mean of in flight over throughput."""
+        return self.busy_s / self.done if self.done >= ENOUGH_DONE else None
+
+    @property
+    def rate(self) -> float:
+        """Requests that steadily come a second: the median, so that a burst counts as what it is, not as a stream."""
+        return median(self.arrivals) if self.arrivals else 0.0
+
+
+ENOUGH_DONE = 5.0
+"""Requests from which a service time is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +169,25 @@ class Memory:
 
     starts: Mapping[str, float] = field(default_factory=dict)
     """Instance id → when it was started, until it is seen in another state than stopped."""
-    launches: Mapping[int, Launch] = field(default_factory=dict)
-    """Number in the name → the latest launch under it."""
+    launches: tuple[Launch, ...] = ()
+    """The launches of the last minute."""
     stops: Mapping[str, float] = field(default_factory=dict)
     """Instance id → when it was stopped, until it is seen to stop."""
     terminations: Mapping[str, float] = field(default_factory=dict)
     """Instance id → when it was terminated."""
     holds: Mapping[str, Hold] = field(default_factory=dict)
-    """Instance id, or `LAUNCH`, → what failed on it."""
+    """Instance id, an offering's key or `LAUNCH` → what failed on it."""
+    names: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """Instance id → the number it was given, and when."""
+    boots: Mapping[str, Boots] = field(default_factory=dict)
+    """Instance id → its starts that no work followed."""
+    tokens: Mapping[str, Tokens] = field(default_factory=dict)
+    """"start" and "launch" → what EC2 still takes of them."""
+    measured: Measured = field(default_factory=Measured)
+    sample: Sample | None = None
+    """The last good one."""
+    cold: ColdStart | None = None
+    """The present period of demand; None without demand."""
     zero_since: float | None = None
     """When the first of the latest unbroken row of samples with zero demand was taken."""
     sampled_at: float | None = None
@@ -93,6 +198,19 @@ LAUNCH = "launch"
 """The key of `Memory.holds`, and the target of a Failure, that stands for launching."""
 
 
+RENAME = "rename"
+"""The same for giving names."""
+
+
+class Goal(StrEnum):
+    """What the number of instances follows."""
+
+    DEMAND = "demand"
+    """One instance for each request, up to the maximum."""
+    FRUGAL = "frugal"
+    """As few instances as end the wait nearly as soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the operator allows. Times in seconds."""
@@ -101,20 +219,62 @@ class Config:
     boot_timeout_s: float
     reap_after_s: float
     max_age_s: float
+    goal: Goal = Goal.DEMAND
+    warm_pool: int = 10_000
+    """Most stopped instances that are kept."""
+    warm_s: float = inf
+    """How long after its last start a stopped one is kept."""
+    offerings: tuple[Offering, ...] = (Offering(),)
+    """Where to launch, in order of preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One launch: so many instances of an offering."""
+
+    count: int
+    number: int
+    """`n` of the name that all of them carry at first."""
+    offering: Offering = Offering()
+    sequence: int = 0
+    """How many launches this minute has seen; tells one launch from its repetition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """An instance and the `n` of its name from now on."""
+
+    id: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What to do: instance ids, and for launches the numbers of the new names."""
+    """What to do: instance ids, a launch, and a name to put right."""
 
     start: tuple[str, ...] = ()
-    launch: tuple[int, ...] = ()
+    launch: Order | None = None
     stop: tuple[str, ...] = ()
     terminate: tuple[str, ...] = ()
+    rename: Rename | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.start or self.launch or self.stop or self.terminate)
+        return bool(self.start or self.launch or self.stop or self.terminate or self.rename)
+
+    def limited(self, kinds: int) -> Self:
+        """The first so many kinds of action, the most urgent first; what is left out is decided again."""
+        urgent = ("start", "launch", "terminate", "stop", "rename")
+        late = [kind for kind in urgent if getattr(self, kind)][kinds:]
+        return replace(self, **{kind: getattr(NOTHING, kind) for kind in late})
+
+    @property
+    def grown(self) -> int:
+        """Instances that it adds to those that are active."""
+        return len(self.start) + (self.launch.count if self.launch else 0)
+
+
+NOTHING = Actions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +304,12 @@ class Failure:
 
     action: str
     target: str
-    """Instance id, or `LAUNCH`."""
+    """Instance id, an offering's key or `LAUNCH`."""
     code: str
     """AWS's error code, or the error's class where no answer came."""
     text: str
+    capacity: bool = False
+    """Whether EC2 has no such machine now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +317,9 @@ class Outcome:
     """What became of a decision's actions."""
 
     started: tuple[str, ...] = ()
-    launched: Mapping[int, str | None] = field(default_factory=dict)
-    """Number → instance id, or None where the answer was lost."""
+    launched: Launch | None = None
+    """What a launch made, or may have made."""
     stopped: tuple[str, ...] = ()
     terminated: tuple[str, ...] = ()
+    renamed: Rename | None = None
     failures: tuple[Failure, ...] = ()

@@ -3,7 +3,7 @@
 from facecore.logs import get_logger
 
 from facecontroller.fleet import NAME_PREFIX, Fleet, View
-from facecontroller.model import Actions, Outcome
+from facecontroller.model import Actions, Launch, Outcome
 
 log = get_logger(__name__)
 
@@ -14,22 +14,25 @@ class DryRunFleet:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
-    def look(self, now: float) -> View:
+    def look(self, now: float, *, refresh: bool = True) -> View:
         """See Fleet."""
-        return self._fleet.look(now)
+        return self._fleet.look(now, refresh=refresh)
 
     def act(self, actions: Actions, now: float) -> Outcome:
         """Does nothing, and answers as if all had succeeded, so that it is not said again at each tick."""
+        order, rename = actions.launch, actions.rename
         log.info(
             "would_act",
             start=actions.start,
-            launch=[f"{NAME_PREFIX}{number}" for number in actions.launch],
+            launch=order.count if order else 0,
             stop=actions.stop,
             terminate=actions.terminate,
+            rename=f"{rename.id} to {NAME_PREFIX}{rename.number}" if rename else None,
         )
         return Outcome(
             started=actions.start,
-            launched=dict.fromkeys(actions.launch),
+            launched=Launch(now, order.number, order.count) if order else None,
             stopped=actions.stop,
             terminated=actions.terminate,
+            renamed=rename,
         )

@@ -5,7 +5,9 @@ from typing import Self
 from facecore.settings import AwsSettings
 from pydantic import Field, model_validator
 
-from facecontroller.model import Config
+from facecontroller.model import Config, Goal, Offering
+
+_LIST = r"^[a-z0-9.-]*(,[a-z0-9.-]+)*$"
 
 
 class Settings(AwsSettings):
@@ -24,6 +26,18 @@ class Settings(AwsSettings):
     """Seconds without demand after which an instance that still runs is stopped."""
     max_age_s: float = Field(86_400, ge=600, le=31_536_000)
     """Seconds after its first launch at which an instance is retired."""
+    policy: Goal = Goal.DEMAND
+    """`demand`: an instance for each request, up to the maximum. `frugal`: as few as end the wait nearly as soon."""
+    warm_pool: int | None = Field(None, ge=0, le=10_000)
+    """Most stopped instances that are kept for re-use; the maximum by default."""
+    warm_s: float = Field(86_400, ge=60, le=31_536_000)
+    """Seconds after its last start for which a stopped instance is kept."""
+    instance_types: str = Field("", pattern=_LIST)
+    """EC2 instance types to launch, separated by commas, the preferred one first; the launch template's by default."""
+    subnets: str = Field("", pattern=_LIST)
+    """Subnets to launch in, separated by commas, the preferred one first; the launch template's by default."""
+    price_usd_h: float = Field(0.1008, ge=0, le=1000)
+    """Price of an instance in USD an hour, for the estimated cost; m7i.large in us-east-1 by default."""
     metrics_port: int = Field(0, ge=0, le=65_535)
     """TCP port of /metrics; 0 for none."""
     metrics_host: str = Field("127.0.0.1", min_length=1, max_length=255)
@@ -49,4 +63,10 @@ class Settings(AwsSettings):
             boot_timeout_s=self.boot_timeout_s,
             reap_after_s=self.reap_after_s,
             max_age_s=self.max_age_s,
+            goal=self.policy,
+            warm_pool=self.max_instances if self.warm_pool is None else self.warm_pool,
+            warm_s=self.warm_s,
+            offerings=tuple(
+                Offering(kind, subnet) for kind in self.instance_types.split(",") for subnet in self.subnets.split(",")
+            ),
         )

@@ -123,8 +123,8 @@ def _complete_bucket(s3: Any, properties: dict[str, Any]) -> None:
 
 def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     """CloudFormation's spelling of a lifecycle rule in the spelling of S3's API."""
-    spelled = {name: value for name, value in rule.items() if name not in {"Id", "ExpirationInDays"}}
-    spelled |= {"ID": rule["Id"], "Filter": {"Prefix": ""}}
+    spelled = {name: value for name, value in rule.items() if name not in {"Id", "Prefix", "ExpirationInDays"}}
+    spelled |= {"ID": rule["Id"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "ExpirationInDays" in rule:
         spelled["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
     return spelled

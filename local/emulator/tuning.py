@@ -10,6 +10,7 @@ from typing import Any
 
 import moto.backends
 from moto.core import responses
+from moto.ec2.responses import instances
 from moto.sqs import models as sqs
 
 
@@ -43,6 +44,24 @@ def apply(lock: threading.Lock, ending: threading.Event) -> None:
             lock.acquire()
 
     models.Queue.wait_for_messages = wait_unlocked
+    _launch_all_that_is_asked_for()
+
+
+def _launch_all_that_is_asked_for() -> None:
+    """EC2 launches MaxCount instances where it can; moto 5.2 launches MinCount of them, however many that is."""
+    responses_of_instances: Any = instances.InstanceResponse
+    run_instances = responses_of_instances.run_instances
+
+    def run_most(response: Any) -> Any:
+        get_param = response._get_param
+
+        def get(name: str, *arguments: Any, **named: Any) -> Any:
+            return get_param("MaxCount" if name == "MinCount" else name, *arguments, **named)
+
+        response._get_param = get
+        return run_instances(response)
+
+    responses_of_instances.run_instances = run_most
 
 
 def _is_retained(backend: Any, queue_name: str, message: Any) -> bool:

@@ -104,22 +104,32 @@ def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deploym
     process = start()
     decision = line_of(process, "decision")
     assert decision["reason"] == "demand 1 wants 1, 0 active, 0 owned"
-    assert decision["launch"] == [1]
+    assert decision["launch"] == {"count": 1, "offering": "any type@any subnet"}
     eventually(lambda: len(owned(deployment)) == 1)
     assert end(process)[0] == 0
+
+
+def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(start: Start) -> None:
+    first = start()
+    line_of(first, "lease_taken")
+    second = start()
+    assert line_of(second, "standing_by")["holder"]
+    assert end(first)[0] == 0
+    line_of(second, "lease_taken")
+    assert end(second)[0] == 0
 
 
 def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start("--dry-run")
-    assert line_of(process, "would_act")["launch"] == ["app-tier-instance-1"]
+    assert line_of(process, "would_act")["launch"] == 1
     assert end(process)[0] == 0
     assert owned(deployment) == []
 
 
 def test_it_outlives_aws_and_ends_while_aws_is_away(start: Start) -> None:
     process = start(AWS_ENDPOINT_URL="http://127.0.0.1:1")
-    assert line_of(process, "observation_failed")["code"] == "UnavailableError"
+    assert line_of(process, "lease_failed")["code"] == "UnavailableError"
     status, errors = end(process)
     assert status == 0
     assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]

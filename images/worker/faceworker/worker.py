@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from faceworker import answers
 from faceworker.heartbeat import Heartbeat
+from faceworker.lifecycle import Event, Lifecycle, Step
 from faceworker.recogniser.interface import Recogniser
 from faceworker.settings import WorkerSettings
 
@@ -24,10 +25,6 @@ DONE = 0
 """Exit status: no work is left, or the worker was told to stop."""
 FAILED = 1
 """Exit status: AWS stayed away, or a request broke the worker; another start may help."""
-MAX_POLL_FAILURES = 8
-"""Failed polls in a row after which the worker gives up; with the pauses between them, after 35 seconds or more."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
 TIMING_DIGITS = 4
 
 
@@ -126,42 +123,47 @@ class Worker:
         self._record = record or NoRecord()
         self._wall_s = wall_s
         self._steady_s = steady_s
+        self._received: tuple[Message, Recogniser]
 
     def run(self) -> int:
         """Works until a poll comes back empty, `stopping` is set, or nothing helps; returns the exit status.
 
         Raises GalleryError and WeightsError where a changed gallery cannot be used.
         """
-        failures = 0
-        while not self._stopping.is_set():
-            try:
-                recogniser = self._recognisers.current()
-                messages = self._poll()
-            except AwsError as error:
-                failures += 1
-                if failures == MAX_POLL_FAILURES:
-                    _log.error("gave_up", error=str(error), failures=failures)
+        life = Lifecycle()
+        event = Event.READY
+        while True:
+            match life.after(event, stopping=self._stopping.is_set()):
+                case Step.POLL:
+                    event = self._polled(life)
+                case Step.HANDLE:
+                    event = Event.HANDLED if self._handle(*self._received) else Event.BROKE
+                case Step.PAUSE:
+                    self._stopping.wait(life.pause_s)
+                    event = Event.READY
+                case Step.END:
+                    _log.info("idle" if event is Event.EMPTY else "stopped", idle_s=self._settings.idle_s)
+                    return DONE
+                case Step.GIVE_UP:
+                    _log.error("gave_up", failures=life.failures)
                     return FAILED
-                self._pause(failures, error)
-                continue
-            failures = 0
-            if not messages:
-                _log.info("idle", idle_s=self._settings.idle_s)
-                return DONE
-            if not self._handle(messages[0], recogniser):
-                return FAILED
-        _log.info("stopped")
-        return DONE
+
+    def _polled(self, life: Lifecycle) -> Event:
+        try:
+            recogniser = self._recognisers.current()
+            messages = self._poll()
+        except AwsError as error:
+            _log.warning("poll_failed", error=str(error), failures=life.failures + 1)
+            return Event.POLL_FAILED
+        if not messages:
+            return Event.EMPTY
+        self._received = messages[0], recogniser
+        return Event.RECEIVED
 
     def _poll(self) -> list[Message]:
         return self._requests.receive(
             max_messages=1, wait_s=self._settings.idle_s, visibility_s=self._settings.visibility_s
         )
-
-    def _pause(self, failures: int, error: AwsError) -> None:
-        pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
-        _log.warning("poll_failed", error=str(error), failures=failures, pause_s=pause_s)
-        self._stopping.wait(pause_s)
 
     def _handle(self, message: Message, recogniser: Recogniser) -> bool:
         """Answers one message, or leaves it in the queue; False where this process is not to be trusted any more."""

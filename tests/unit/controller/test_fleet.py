@@ -2,8 +2,8 @@
 
 import pytest
 from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2
-from facecontroller.fleet import LAUNCHES_PER_ACT, Ec2Fleet
-from facecontroller.model import LAUNCH, Actions, State
+from facecontroller.fleet import Ec2Fleet, client_token
+from facecontroller.model import LAUNCH, RENAME, Actions, Launch, Offering, Order, Rename, State
 from facecontroller.rehearsal import DryRunFleet
 from facecore.errors import RefusedError
 
@@ -57,55 +57,85 @@ def test_a_launch_template_without_an_image_is_an_error(ec2: FakeEc2, fleet: Ec2
         fleet.look(NOW)
 
 
-def test_a_launch_carries_its_name_and_owner_from_the_start(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
-    outcome = fleet.act(Actions(launch=(7,)), NOW)
+def test_a_launch_is_one_call_whose_instances_carry_name_and_owner_from_the_start(
+    ec2: FakeEc2, fleet: Ec2Fleet
+) -> None:
+    outcome = fleet.act(Actions(launch=Order(15, 7)), NOW)
     (request,) = ec2.launch_requests
-    assert (request["MinCount"], request["MaxCount"], len(request["ClientToken"])) == (1, 1, 64)
+    assert (request["MinCount"], request["MaxCount"], len(request["ClientToken"])) == (1, 15, 64)
     assert request["LaunchTemplate"] == {"LaunchTemplateName": "local-worker", "Version": "$Default"}
+    assert request["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
     tags = [
         {"Key": "Name", "Value": "app-tier-instance-7"},
         {"Key": "elastic-face:id", "Value": "local"},
     ]
     assert request["TagSpecifications"] == [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
-    assert outcome.launched == {7: next(iter(ec2.machines))}
+    assert outcome.launched is not None
+    assert outcome.launched.ids == tuple(ec2.machines)
+    assert {i.token for i in fleet.look(NOW).instances} == {outcome.launched.token}
 
 
-def test_a_launch_that_fails_calls_off_the_rest(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
-    ec2.faults["run_instances"] = ["InsufficientInstanceCapacity"] * 30
-    outcome = fleet.act(Actions(launch=tuple(range(1, 31))), NOW)
-    assert outcome.launched == {}
-    assert {(f.action, f.target, f.code) for f in outcome.failures} == {
-        ("launch", LAUNCH, "InsufficientInstanceCapacity")
-    }
-    assert ec2.calls["run_instances"] < 30
+def test_a_launch_may_name_its_type_and_subnet(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    fleet.act(Actions(launch=Order(1, 1, Offering("c7i.large", "subnet-b"))), NOW)
+    assert (ec2.launch_requests[0]["InstanceType"], ec2.launch_requests[0]["SubnetId"]) == ("c7i.large", "subnet-b")
+
+
+def test_the_same_launch_again_within_the_minute_is_the_same_instances(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    minute = NOW - NOW % 60
+    first, again = (fleet.act(Actions(launch=Order(3, 1)), minute + at) for at in (1, 59))
+    assert first.launched is not None
+    assert again.launched is not None
+    assert first.launched.ids == again.launched.ids
+    other = fleet.act(Actions(launch=Order(4, 1)), minute + 2)
+    assert (other.launched, other.failures[0].code) == (None, "IdempotentParameterMismatch")
+    assert len(ec2.machines) == 3
+
+
+def test_tokens_tell_deployments_minutes_offerings_and_launches_apart() -> None:
+    orders = [Order(1, 1), Order(1, 1, sequence=1), Order(1, 1, Offering("a", "b"))]
+    tokens = {client_token(i, order, at) for i in ("a", "b") for order in orders for at in (0, 59.9, 60)}
+    assert len(tokens) == 12
+
+
+def test_fewer_instances_than_asked_for_are_taken(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    ec2.most_per_launch = 4
+    launched = fleet.act(Actions(launch=Order(15, 1)), NOW).launched
+    assert launched is not None
+    assert launched.count == 4
 
 
 @pytest.mark.parametrize(
-    ("fault", "counted"),
+    ("fault", "counted", "target"),
     [
-        (LOST_ANSWER, {1: None}),
-        ("InternalError", {1: None}),
-        ("RequestLimitExceeded", {}),
-        ("UnauthorizedOperation", {}),
+        (LOST_ANSWER, 2, LAUNCH),
+        ("InternalError", 2, LAUNCH),
+        ("RequestLimitExceeded", 0, LAUNCH),
+        ("UnauthorizedOperation", 0, LAUNCH),
+        ("InsufficientInstanceCapacity", 0, "any type@any subnet"),
     ],
 )
 def test_a_launch_counts_where_it_may_have_happened(
-    ec2: FakeEc2, fleet: Ec2Fleet, fault: str, counted: dict[int, None]
+    ec2: FakeEc2, fleet: Ec2Fleet, fault: str, counted: int, target: str
 ) -> None:
     ec2.faults["run_instances"] = [fault]
-    outcome = fleet.act(Actions(launch=(1,)), NOW)
-    assert (outcome.launched, len(outcome.failures)) == (counted, 1)
+    outcome = fleet.act(Actions(launch=Order(2, 1)), NOW)
+    assert (outcome.launched.count if outcome.launched else 0) == counted
+    assert [f.target for f in outcome.failures] == [target]
 
 
-def test_a_tick_launches_a_bounded_number(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
-    outcome = fleet.act(Actions(launch=tuple(range(1, 200))), NOW)
-    assert sorted(outcome.launched) == list(range(1, LAUNCHES_PER_ACT + 1))
+def test_a_name_is_given_and_a_refusal_is_told(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    one = ec2.add("app-tier-instance-1", "running")
+    ec2.faults["create_tags"] = ["UnauthorizedOperation"]
+    refused = fleet.act(Actions(rename=Rename(one, 2)), NOW)
+    assert [(f.action, f.target) for f in refused.failures] == [("rename", RENAME)]
+    assert fleet.act(Actions(rename=Rename(one, 2)), NOW).renamed == Rename(one, 2)
+    assert ec2.machines[one].tags["Name"] == "app-tier-instance-2"
 
 
 def test_what_can_be_done_in_one_call_is(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
     stopped = [ec2.add(f"app-tier-instance-{n}", "stopped") for n in range(15)]
     running = [ec2.add(f"app-tier-instance-{n}", "running") for n in range(15, 30)]
-    outcome = fleet.act(Actions((*stopped[:10],), (), (*running,), (*stopped[10:],)), NOW)
+    outcome = fleet.act(Actions((*stopped[:10],), None, (*running,), (*stopped[10:],)), NOW)
     assert (outcome.started, outcome.stopped) == (tuple(stopped[:10]), tuple(running))
     assert (outcome.terminated, outcome.failures) == (tuple(stopped[10:]), ())
     assert set(ec2.calls.values()) == {1}
@@ -135,7 +165,7 @@ def test_what_fails_for_all_is_not_tried_one_by_one(ec2: FakeEc2, fleet: Ec2Flee
 def test_a_dry_run_looks_and_changes_nothing(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
     stopped = ec2.add("app-tier-instance-1", "stopped")
     dry = DryRunFleet(fleet)
-    assert dry.look(NOW) == fleet.look(NOW)
-    outcome = dry.act(Actions(start=(stopped,), launch=(2,)), NOW)
-    assert (outcome.started, outcome.launched) == ((stopped,), {2: None})
+    assert dry.look(NOW).instances == fleet.look(NOW).instances
+    outcome = dry.act(Actions((stopped,), Order(3, 2), rename=Rename(stopped, 4)), NOW)
+    assert (outcome.started, outcome.launched) == ((stopped,), Launch(NOW, 2, 3))
     assert set(ec2.calls) == {"describe_instances", "describe_launch_template_versions"}

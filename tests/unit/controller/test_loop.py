@@ -6,8 +6,9 @@ import pytest
 from controller_fakes import FakeClock, FakeEc2, FakeQueue
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller, Heartbeat, Pace, run
+from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
-from facecontroller.model import Config
+from facecontroller.model import Config, Instance, Observation, State
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -66,7 +67,7 @@ def test_a_decision_is_logged_with_its_reason_and_figures(bench: Bench) -> None:
         "desired": 2,
         "active": 0,
         "owned": 0,
-        "launch": (1, 2),
+        "launch": {"count": 2, "offering": "any type@any subnet"},
     }
 
 
@@ -88,14 +89,14 @@ def test_demand_that_cannot_be_read_starts_nothing(bench: Bench) -> None:
     assert not bench.controller.tick()
     assert bench.ec2.calls["run_instances"] == 0
     assert bench.controller.tick()
-    assert bench.ec2.calls["run_instances"] == 5
+    assert (bench.ec2.calls["run_instances"], len(bench.ec2.alive())) == (1, 5)
 
 
 def test_a_failed_launch_is_logged_and_tried_again_later(bench: Bench) -> None:
     bench.queue.demand = 1
-    bench.ec2.faults["run_instances"] = ["InsufficientInstanceCapacity"]
-    assert bench.ticks(3) == ["decision", "action_failed", "decision"]
-    assert bench.metric("failures_total", code="InsufficientInstanceCapacity") == 1
+    bench.ec2.faults["run_instances"] = ["InternalFailure"]
+    assert bench.ticks(3) == ["decision", "action_failed"]
+    assert bench.metric("failures_total", code="InternalFailure") == 1
 
 
 def test_the_metrics_follow(bench: Bench) -> None:
@@ -107,6 +108,63 @@ def test_the_metrics_follow(bench: Bench) -> None:
     assert (bench.metric("instances_active"), bench.metric("instances_owned")) == (15, 15)
     bench.clock.now += 4
     assert bench.metric("observation_age_seconds") == 4
+
+
+class OneLease:
+    """A lease that is ours or not as the test says."""
+
+    def __init__(self) -> None:
+        self.ours, self.released = False, False
+
+    def tend(self) -> tuple[bool, int]:
+        return self.ours, 1
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_without_the_lease_it_stands_by_and_forgets(bench: Bench) -> None:
+    lease = OneLease()
+    fleet = Ec2Fleet(bench.ec2, "local", "local-worker")
+    controller = Controller(bench.queue, fleet, CONFIG, bench.metrics, bench.clock, lease=lease)
+    bench.queue.demand = 3
+    assert controller.tick()
+    assert (bench.metric("leader"), dict(bench.ec2.calls)) == (0, {})
+    lease.ours = True
+    controller.tick()
+    assert (bench.metric("leader"), dict(bench.ec2.calls)) == (1, {})
+    controller.tick()
+    assert len(bench.ec2.alive()) == 3
+    controller.release()
+    assert not lease.released
+    bench.clock.now += 70
+    bench.queue.demand = 0
+    controller.tick()
+    controller.release()
+    assert lease.released
+
+
+def test_a_cold_start_is_measured_by_phase_and_running_time_is_paid_by_the_minute(bench: Bench) -> None:
+    bench.queue.demand = 1
+    bench.ticks(25)
+    bench.queue.in_flight = 1
+    bench.ticks(2)
+    assert bench.metric("cold_start_seconds_sum", phase="ask") == 0
+    assert bench.metric("cold_start_seconds_sum", phase="run") == pytest.approx(20, abs=1)
+    assert bench.metric("cold_start_seconds_sum", phase="work") == pytest.approx(5, abs=1)
+    ran_s = bench.metric("instance_seconds_total")
+    assert ran_s == pytest.approx(6, abs=1)
+    bench.ec2.power_off(bench.ec2.alive()[0])
+    bench.queue.demand = 0
+    bench.ticks(10)
+    assert bench.metric("instance_seconds_total") == pytest.approx(7, abs=2)
+
+
+def test_the_meter_bills_a_minute_at_least() -> None:
+    meter, running = Meter(3600.0), Instance("i-1", 1, State.RUNNING, "ami", 0.0, 100.0)
+    meter.read(Observation(100, 1, "ami", (running,)))
+    assert meter.read(Observation(110, 1, "ami", (running,))) == (10, 10)
+    assert meter.read(Observation(111, 1, "ami", ())) == (0, 49)
 
 
 class EnoughError(Exception):

@@ -1,6 +1,6 @@
 """What is remembered, and for how long."""
 
-from facecontroller.memory import MAX_HOLD_S, UNSEEN_FOR_S, recall, remember
+from facecontroller.memory import CAPACITY_HOLD_S, MAX_HOLD_S, UNSEEN_FOR_S, recall, remember
 from facecontroller.model import (
     LAUNCH,
     Failure,
@@ -10,12 +10,14 @@ from facecontroller.model import (
     Memory,
     Observation,
     Outcome,
+    Rename,
     State,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = 1_000_000.0
+LAUNCHED = Launch(NOW, 1, 1, ids=("i-9",))
 
 
 def sample(demand: int, at: float, *instances: Instance) -> Observation:
@@ -23,10 +25,11 @@ def sample(demand: int, at: float, *instances: Instance) -> Observation:
 
 
 def test_everything_that_succeeded_is_remembered() -> None:
-    outcome = Outcome(("i-1",), {2: "i-2", 3: None}, ("i-4",), ("i-5",))
+    launch = Launch(NOW, 2, 2, "token", ("i-2", "i-3"))
+    outcome = Outcome(("i-1",), launch, ("i-4",), ("i-5",), Rename("i-6", 7))
     memory = remember(Memory(), outcome, NOW)
     assert memory.starts == {"i-1": NOW}
-    assert memory.launches == {2: Launch(NOW, "i-2"), 3: Launch(NOW, None)}
+    assert (memory.launches, memory.names) == ((launch,), {"i-6": (7, NOW)})
     assert (memory.stops, memory.terminations) == ({"i-4": NOW}, {"i-5": NOW})
 
 
@@ -46,13 +49,13 @@ def test_a_stop_that_is_seen_is_forgotten() -> None:
 
 @given(st.floats(-1e6, 1e6))
 def test_marks_expire_wherever_the_clock_goes(shift_s: float) -> None:
-    marked = Memory({"a": NOW}, {1: Launch(NOW, None)}, {"b": NOW}, {"c": NOW}, {"d": Hold(1, NOW + 2)})
+    marked = Memory({"a": NOW}, (Launch(NOW, 1, 1),), {"b": NOW}, {"c": NOW}, {"d": Hold(1, NOW + 2)})
     memory = recall(marked, None, NOW + shift_s)
     kept = abs(shift_s) < UNSEEN_FOR_S
     assert [len(marks) for marks in (memory.starts, memory.launches, memory.stops, memory.terminations)] == (
         [int(kept)] * 4
     )
-    assert bool(memory.holds) == (-MAX_HOLD_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
+    assert bool(memory.holds) == (-CAPACITY_HOLD_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
 
 
 def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
@@ -66,12 +69,12 @@ def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
 
 def test_a_success_ends_the_row_of_failures() -> None:
     holds = {LAUNCH: Hold(3, NOW), "i-1": Hold(3, NOW), "i-2": Hold(3, NOW)}
-    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched={1: "i-9"}), NOW)
+    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched=LAUNCHED), NOW)
     assert set(memory.holds) == {"i-2"}
 
 
 def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
-    outcome = Outcome(launched={1: "i-9"}, failures=(Failure("launch", LAUNCH, "X", ""),))
+    outcome = Outcome(launched=LAUNCHED, failures=(Failure("launch", LAUNCH, "X", ""),))
     assert remember(Memory(holds={LAUNCH: Hold(3, NOW)}), outcome, NOW).holds == {LAUNCH: Hold(1, NOW + 2)}
 
 

@@ -14,6 +14,7 @@ from facecontroller.model import (
     Launch,
     Memory,
     Observation,
+    Order,
     Outcome,
     State,
 )
@@ -34,6 +35,10 @@ QUIET = Memory(zero_since=NOW - 300, sampled_at=NOW - 1)
 
 def instance(number: int | None, state: State, *, age_s: float = 120, image: str = "new") -> Instance:
     return Instance(f"i-{number}", number, state, image, NOW - age_s, NOW - age_s)
+
+
+def launched(actions: Actions) -> int:
+    return actions.launch.count if actions.launch else 0
 
 
 def fleet(states: str) -> tuple[Instance, ...]:
@@ -70,14 +75,14 @@ def observation(demand: int, instances: tuple[Instance, ...] = (), *, age_s: flo
 )
 def test_it_starts_what_is_stopped_and_launches_the_rest(demand: int, states: str, starts: int, launches: int) -> None:
     actions = decide(observation(demand, fleet(states)), Memory(), CONFIG, NOW).actions
-    assert (len(actions.start), len(actions.launch)) == (starts, launches)
+    assert (len(actions.start), launched(actions)) == (starts, launches)
     assert actions.stop == ()
 
 
 @pytest.mark.parametrize("state", [*State])
 def test_every_state_holds_its_slot_whatever_the_instance_is_called(state: State) -> None:
     instances = tuple(instance(n, state, image="former") for n in range(101, 115))
-    assert len(decide(observation(100, instances), Memory(), CONFIG, NOW).actions.launch) == 1
+    assert launched(decide(observation(100, instances), Memory(), CONFIG, NOW).actions) == 1
 
 
 def test_a_maximum_of_zero_empties_what_is_stopped() -> None:
@@ -91,10 +96,12 @@ def test_the_lowest_numbers_are_started_first_and_those_without_one_last() -> No
     assert decide(observation(3, instances), Memory(), CONFIG, NOW).actions.start == ("i-2", "i-9", "i-10")
 
 
-def test_launches_take_the_lowest_numbers_that_no_instance_and_no_launch_has() -> None:
-    memory = Memory(launches={2: Launch(NOW - 1, "i-unseen")})
+def test_a_launch_takes_the_lowest_number_that_no_instance_and_no_launch_has() -> None:
+    memory = Memory(launches=(Launch(NOW - 1, 2, 1, ids=("i-unseen",)),))
     instances = (instance(1, State.SHUTTING_DOWN), instance(4, State.RUNNING), instance(None, State.RUNNING))
-    assert decide(observation(5, instances), memory, CONFIG, NOW).actions.launch == (3, 5)
+    assert decide(observation(5, instances), memory, CONFIG, NOW).actions.launch == Order(
+        2, 3, sequence=int(NOW // 60 == (NOW - 1) // 60)
+    )
 
 
 def test_a_failed_observation_decides_nothing_and_breaks_the_row_of_zeros() -> None:
@@ -107,7 +114,7 @@ def test_a_failed_observation_decides_nothing_and_breaks_the_row_of_zeros() -> N
 def test_an_old_observation_starts_within_the_cap_and_takes_nothing_away() -> None:
     instances = (instance(1, State.STOPPED), instance(2, State.STOPPED, image="former"))
     decision = decide(observation(20, instances, age_s=31), QUIET, CONFIG, NOW)
-    assert decision.actions == Actions(start=("i-1",), launch=tuple(range(3, 16)))
+    assert decision.actions == Actions(start=("i-1",), launch=Order(13, 3))
     assert "old" in decision.reason
 
 
@@ -127,30 +134,33 @@ def test_a_started_instance_that_ran_and_stopped_can_be_started_again_at_once() 
     assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
-@pytest.mark.parametrize("instance_id", ["i-new", None])
-def test_a_launch_counts_until_it_is_seen(instance_id: str | None) -> None:
-    memory = Memory(launches={1: Launch(NOW - 59, instance_id)})
+@pytest.mark.parametrize("ids", [("i-new",), None])
+def test_a_launch_counts_until_it_is_seen(ids: tuple[str, ...] | None) -> None:
+    memory = Memory(launches=(Launch(NOW - 59, 1, 1, ids=ids),))
     assert not decide(observation(1), memory, CONFIG, NOW).actions
-    assert decide(observation(1), memory, CONFIG, NOW + 1).actions.launch == (1,)
+    assert decide(observation(1), memory, CONFIG, NOW + 1).actions.launch == Order(1, 1)
 
 
-def test_a_launch_without_an_answer_is_recognised_by_its_number() -> None:
-    memory = Memory(launches={1: Launch(NOW - 5, None)})
-    counts = decide(observation(1, fleet("p")), memory, CONFIG, NOW).counts
+def test_a_launch_without_an_answer_is_recognised_by_its_token() -> None:
+    memory = Memory(launches=(Launch(NOW - 5, 1, 3, "token"),))
+    seen = replace(instance(1, State.PENDING), token="token")
+    counts = decide(observation(1, (seen,)), memory, CONFIG, NOW).counts
     assert counts is not None
-    assert (counts.active, counts.owned) == (1, 1)
+    assert (counts.active, counts.owned) == (3, 3)
 
 
 def test_a_launch_that_was_terminated_counts_no_more() -> None:
-    memory = Memory(launches={1: Launch(NOW - 5, "i-1")}, terminations={"i-1": NOW - 2})
-    assert decide(observation(1), memory, CONFIG, NOW).actions.launch == (1,)
+    memory = Memory(launches=(Launch(NOW - 5, 1, 1, ids=("i-1",)),), terminations={"i-1": NOW - 2})
+    assert launched(decide(observation(1), memory, CONFIG, NOW).actions) == 1
 
 
 def test_a_boot_that_hangs_is_terminated_and_replaced_where_there_is_room() -> None:
     hung = instance(1, State.PENDING, age_s=301)
-    assert decide(observation(1, (hung,)), Memory(), CONFIG, NOW).actions == Actions(launch=(2,), terminate=("i-1",))
+    assert decide(observation(1, (hung,)), Memory(), CONFIG, NOW).actions == Actions(
+        launch=Order(1, 2), terminate=("i-1",)
+    )
     full = tuple(instance(n, State.PENDING, age_s=301) for n in range(1, 16))
-    assert decide(observation(99, full), Memory(), CONFIG, NOW).actions.launch == ()
+    assert decide(observation(99, full), Memory(), CONFIG, NOW).actions.launch is None
 
 
 def test_a_boot_within_its_time_is_left_alone() -> None:
@@ -167,12 +177,12 @@ def test_a_former_image_is_terminated_only_while_stopped() -> None:
 def test_a_former_image_holds_its_slot_until_it_is_gone() -> None:
     former = tuple(instance(n, State.STOPPED, image="former") for n in range(1, 16))
     actions = decide(observation(15, former), Memory(), CONFIG, NOW).actions
-    assert (actions.start, actions.launch, len(actions.terminate)) == ((), (), 15)
+    assert (actions.start, actions.launch, len(actions.terminate)) == ((), None, 15)
 
 
 def test_an_over_age_instance_is_terminated_while_stopped_and_not_started() -> None:
     decision = decide(observation(1, (instance(1, State.STOPPED, age_s=DAY_S + 1),)), Memory(), CONFIG, NOW)
-    assert decision.actions == Actions(launch=(2,), terminate=("i-1",))
+    assert decision.actions == Actions(launch=Order(1, 2), terminate=("i-1",))
 
 
 @pytest.mark.parametrize(("quiet_s", "stopped"), [(59, ()), (60, ("i-1",))])
@@ -209,7 +219,7 @@ def test_the_safety_net_stops_what_runs_long_after_the_last_demand(
 
 def test_what_was_asked_to_stop_is_no_capacity() -> None:
     memory = Memory(stops={"i-1": NOW - 1})
-    assert decide(observation(1, fleet("r")), memory, CONFIG, NOW).actions.launch == (2,)
+    assert decide(observation(1, fleet("r")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
 def test_above_the_maximum_stopped_ones_are_terminated_highest_number_first() -> None:
@@ -222,21 +232,21 @@ def test_above_the_maximum_stopped_ones_are_terminated_highest_number_first() ->
 def test_what_is_dying_already_is_no_surplus() -> None:
     memory = Memory(terminations={"i-1": NOW - 1})
     instances = (*fleet("sdd"), *(instance(n, State.STOPPED) for n in range(4, 19)))
-    assert not decide(observation(0, instances), memory, CONFIG, NOW).actions
+    assert decide(observation(0, instances), memory, CONFIG, NOW).actions.terminate == ()
 
 
 def test_a_launch_that_failed_is_held_back_but_starting_is_not() -> None:
-    memory = remember(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InsufficientInstanceCapacity", ""),)), NOW)
+    memory = remember(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InternalError", ""),)), NOW)
     held = decide(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
     assert held.actions == Actions(start=("i-1",))
     assert "launching failed" in held.reason
-    assert decide(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == (2,)
+    assert decide(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == Order(1, 2)
 
 
 def test_an_instance_that_cannot_be_started_gives_way_to_the_next() -> None:
     memory = Memory(holds={"i-1": Hold(1, NOW + 2)})
     assert decide(observation(1, fleet("ss")), memory, CONFIG, NOW).actions.start == ("i-2",)
-    assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == (2,)
+    assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
 def test_an_instance_that_cannot_be_terminated_is_left_alone_for_a_while() -> None:

@@ -9,12 +9,22 @@ from facecore.settings import load
 
 def test_the_defaults_are_those_of_the_design() -> None:
     settings = load(Settings, {"EFACE_ID": "local"})
-    assert settings.config() == Config(15, 300, 300, 86_400)
+    assert settings.config() == Config(15, 300, 300, 86_400, warm_pool=15, warm_s=86_400)
     assert (settings.tick_s, settings.worker_template, settings.metrics_port) == (1, "local-worker", 0)
 
 
 def test_the_launch_template_can_be_another() -> None:
     assert load(Settings, {"EFACE_ID": "x1", "EFACE_LAUNCH_TEMPLATE": "big"}).worker_template == "big"
+
+
+def test_offerings_are_the_types_in_each_subnet_in_order() -> None:
+    variables = {"EFACE_ID": "x1", "EFACE_INSTANCE_TYPES": "m7i.large,m6i.large", "EFACE_SUBNETS": "subnet-1,subnet-2"}
+    assert [o.key for o in load(Settings, variables).config().offerings] == [
+        "m7i.large@subnet-1",
+        "m7i.large@subnet-2",
+        "m6i.large@subnet-1",
+        "m6i.large@subnet-2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +38,9 @@ def test_the_launch_template_can_be_another() -> None:
         ("REAP_AFTER_S", "59"),
         ("MAX_AGE_S", "599"),
         ("METRICS_PORT", "65536"),
+        ("POLICY", "generous"),
+        ("WARM_POOL", "-1"),
+        ("SUBNETS", "subnet-1,,subnet-2"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: str) -> None:

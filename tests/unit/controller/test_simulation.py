@@ -1,7 +1,7 @@
 """The controller against an EC2 that lags, fails and boots slowly, with histories that hypothesis makes up."""
 
 from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2, FakeQueue, Machine
-from facecontroller.fleet import Ec2Fleet, client_token
+from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
 from facecontroller.metrics import Metrics
 from facecontroller.model import Config
@@ -12,15 +12,15 @@ from prometheus_client import CollectorRegistry
 
 MAX = 4
 CONFIG = Config(max_instances=MAX, boot_timeout_s=120, reap_after_s=120, max_age_s=3600)
-BOUND_S = 120 + 60 + 30 + 30
-"""For I4: a hung boot, a launch whose answer was lost, the longest hold, and the boot itself."""
+BOUND_S = 120 + 60 + 180 + 30 + 900
+"""For I4: a hung boot, a lost launch, an offering without machines, the boot itself, and a rest after vain boots."""
 GRACE_S = 120 + 120 + 30
 IDLE_S = 20
 """After which a worker without work powers its instance off."""
 FAULTS = st.sampled_from(
     ["InsufficientInstanceCapacity", "RequestLimitExceeded", "UnauthorizedOperation", "InternalError", LOST_ANSWER]
 )
-CALLS = st.sampled_from(["run_instances", "start_instances", "stop_instances", "terminate_instances"])
+CALLS = st.sampled_from(["run_instances", "start_instances", "stop_instances", "terminate_instances", "create_tags"])
 
 
 class World(RuleBasedStateMachine):
@@ -47,6 +47,7 @@ class World(RuleBasedStateMachine):
         before = self.clock.now
         self.clock.now += step_s
         self.workers_idle(before)
+        self.queue.in_flight = len(self.workers())
         busy = {m.id for m in self.workers()} if self.queue.demand else set()
         self.ec2.stopped_by_call.clear()
         self.controller.tick()
@@ -70,8 +71,6 @@ class World(RuleBasedStateMachine):
             self.forgot_launches = len(alive) > MAX or self.hidden_launches()
         else:
             assert len(alive) <= MAX, "I1: more owned than allowed"
-        names = [m.tags["Name"] for m in alive]
-        assert self.forgot_launches or len(set(names)) == len(names), "two instances have one name"
 
     def hidden_launches(self) -> bool:
         return any(self.clock.now - m.created_at <= self.ec2.lag_s for m in self.ec2.alive())
@@ -136,6 +135,7 @@ class World(RuleBasedStateMachine):
         self.heal()
         self.wanted_work_gets_an_instance()
         self.nothing_wanted_ends_with_nothing_running()
+        self.names_are_put_right()
         self.old_age_empties_the_pool()
 
     def heal(self) -> None:
@@ -159,6 +159,13 @@ class World(RuleBasedStateMachine):
         assert not self.ec2.in_state("pending", "running"), "I5: something runs for nobody"
         assert len(self.ec2.alive()) <= MAX, "I7: something leaked"
 
+    def names_are_put_right(self) -> None:
+        for _ in range(MAX + 60):
+            self.tick()
+        names = [m.tags["Name"] for m in self.ec2.alive()]
+        assert len(set(names)) == len(names), "two instances have one name"
+        assert set(names) <= {f"app-tier-instance-{n}" for n in range(1, MAX + 1)}
+
     def old_age_empties_the_pool(self) -> None:
         self.tick(3700)
         for _ in range(20):
@@ -166,7 +173,7 @@ class World(RuleBasedStateMachine):
         assert not self.ec2.alive(), "I14: over-age instances remain"
 
 
-World.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+World.TestCase.settings = settings(max_examples=settings.default.max_examples // 4, stateful_step_count=25)
 TestWorld = World.TestCase
 
 
@@ -216,9 +223,3 @@ def test_no_work_and_no_instance_means_no_call_that_changes_anything() -> None:
     assert set(simulated.ec2.calls) == {"describe_instances", "describe_launch_template_versions"}
     assert simulated.ec2.calls["describe_instances"] == 100
     assert simulated.ec2.calls["describe_launch_template_versions"] == 4
-
-
-def test_a_token_is_one_name_of_one_deployment_in_one_minute() -> None:
-    tokens = {client_token(i, n, at) for i in ("a", "b") for n in ("x", "y") for at in (0, 59.9, 60)}
-    assert len(tokens) == 8
-    assert all(len(token) == 64 for token in tokens)

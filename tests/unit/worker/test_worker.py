@@ -4,8 +4,9 @@ import json
 
 import pytest
 from facecore.errors import GalleryError, NotFoundError, UnavailableError
+from faceworker.lifecycle import MAX_POLL_FAILURES
 from faceworker.recogniser.interface import Recogniser, Recognition
-from faceworker.worker import DONE, FAILED, MAX_POLL_FAILURES
+from faceworker.worker import DONE, FAILED
 from fake_aws import Crashed
 from structlog.testing import capture_logs
 from worker_world import PAUSES_UNTIL_GIVING_UP, ReadingRecogniser, World

@@ -1,0 +1,1 @@
+"""A seeded discrete-event simulation of the whole system: production's `decide` and worker under a virtual clock."""

@@ -1,0 +1,75 @@
+"""`make simulate`: runs the traces under the policies, prints a table, draws the runs and writes a summary."""
+
+import argparse
+import json
+import random
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from simulation.draw import draw
+from simulation.policies import ORACLE, POLICIES
+from simulation.score import Score, of, oracle
+from simulation.traces import TRACES, Trace
+from simulation.world import World
+
+LONGEST_S = 40_000.0
+"""After which a run that never ends is given up."""
+
+
+def main() -> int:
+    """Runs what was asked for; returns the exit status."""
+    options = _options()
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    runs: dict[str, dict[str, World]] = {}
+    for name in options.trace or TRACES:
+        trace = TRACES[name](np.random.default_rng(options.seed))
+        summary[name], runs[name] = {}, {}
+        for policy in options.policy or [ORACLE, *POLICIES]:
+            score = oracle(trace)[0] if policy == ORACLE else _run(trace, policy, options.seed, runs[name])
+            summary[name][policy] = asdict(score)
+            _print(name, policy, score, summary[name])
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    draw(runs, out / "simulation.png")
+    print(f"wrote {out / 'summary.json'} and {out / 'simulation.png'}")
+    return 0
+
+
+def _run(trace: Trace, policy: str, seed: int, runs: dict[str, World]) -> Score:
+    began = time.monotonic()
+    world = runs[policy] = World(trace, POLICIES[policy], random.Random(f"{seed}/{trace.name}").randrange(2**32))
+    with tqdm(desc=f"{trace.name} {policy}", unit=" virtual s", delay=2, leave=False, disable=None) as bar:
+        world.run(LONGEST_S, lambda now: bar.update(now - bar.n))
+    sys.stderr.write(f"{trace.name} {policy}: {time.monotonic() - began:.1f} s\n")
+    return of(world)
+
+
+def _print(trace: str, policy: str, score: Score, rows: dict[str, dict[str, float]]) -> None:
+    if len(rows) == 1:
+        print(f"\n{trace:8}              p50 wait  p99 wait  instance-s  of oracle   starts  flaps    cost")
+    best = rows.get(ORACLE, {}).get("instance_s")
+    share = f"{score.instance_s / best:8.2f} x" if best else " " * 10
+    print(
+        f"  {policy:20}{score.p50_wait_s:8.1f} s{score.p99_wait_s:8.1f} s{score.instance_s:12.0f} {share}"
+        f"{score.starts:9}{score.flaps:7}{score.cost_usd:9.4f} $",
+        flush=True,
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--trace", action="append", choices=[*TRACES])
+    parser.add_argument("--policy", action="append", choices=[ORACLE, *POLICIES])
+    parser.add_argument("--out", default="build/simulation")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

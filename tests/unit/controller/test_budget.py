@@ -1,0 +1,155 @@
+"""What keeps the fleet cheap and EC2 content: offerings, the warm pool, rests after vain boots, EC2's token buckets."""
+
+from dataclasses import replace
+
+import pytest
+from facecontroller.memory import CAPACITY_HOLD_S, remember
+from facecontroller.model import (
+    Actions,
+    Boots,
+    Config,
+    Failure,
+    Instance,
+    Launch,
+    Measured,
+    Memory,
+    Observation,
+    Offering,
+    Order,
+    Outcome,
+    State,
+)
+from facecontroller.policy import decide
+from facecontroller.tokens import CALLS_BURST, INSTANCES_BURST, available, refilled, spent
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = 1_000_000.0
+NEAR, FAR = Offering("m7i.large", "subnet-a"), Offering("m7i.large", "subnet-b")
+CONFIG = Config(4, 300, 300, 86_400, warm_pool=4, offerings=(NEAR, FAR))
+
+
+def stopped(count: int, age_s: float = 100.0) -> tuple[Instance, ...]:
+    return tuple(Instance(f"i-{n}", n, State.STOPPED, "ami", NOW - age_s, NOW - age_s) for n in range(1, count + 1))
+
+
+def seen(demand: int, instances: tuple[Instance, ...] = (), in_flight: int = 0, at: float = NOW) -> Observation:
+    return Observation(at, demand, "ami", instances, in_flight)
+
+
+def dry(*targets: str) -> Memory:
+    failures = tuple(Failure("launch", target, "InsufficientInstanceCapacity", "", capacity=True) for target in targets)
+    return remember(Memory(), Outcome(failures=failures), NOW)
+
+
+def test_i15_rule_8_an_offering_without_machines_is_skipped_for_three_minutes() -> None:
+    memory = dry(NEAR.key)
+    for later_s, offering in ((0, FAR), (CAPACITY_HOLD_S - 1, FAR), (CAPACITY_HOLD_S, NEAR)):
+        launch = decide(seen(2, at=NOW + later_s), memory, CONFIG, NOW + later_s).actions.launch
+        assert launch == Order(2, 1, offering)
+
+
+def test_without_any_offering_nothing_is_launched_and_the_reason_says_so() -> None:
+    decision = decide(seen(2), dry(NEAR.key, FAR.key), CONFIG, NOW)
+    assert not decision.actions
+    assert "no offering has machines" in decision.reason
+
+
+def test_i15_stopped_ones_without_machines_give_their_slots_to_an_offering_that_has_some() -> None:
+    decision = decide(seen(3, stopped(4)), dry("i-1", "i-2", "i-3", "i-4"), CONFIG, NOW)
+    assert len(decision.actions.terminate) == 3
+    again = decide(
+        seen(3, stopped(4)), remember(decision.memory, Outcome(terminated=decision.actions.terminate), NOW), CONFIG, NOW
+    )
+    assert not again.actions
+    nowhere = decide(seen(3, stopped(4)), dry("i-1", "i-2", "i-3", "i-4", NEAR.key, FAR.key), CONFIG, NOW)
+    assert nowhere.actions.terminate == ()
+
+
+@pytest.mark.parametrize(("pool", "kept"), [(0, 0), (1, 1), (4, 4), (9, 4)])
+def test_the_warm_pool_keeps_so_many_of_the_lowest_numbers(pool: int, kept: int) -> None:
+    actions = decide(seen(0, stopped(4)), Memory(), replace(CONFIG, warm_pool=pool), NOW).actions
+    assert set(actions.terminate) == {f"i-{n}" for n in range(kept + 1, 5)}
+
+
+def test_the_warm_pool_keeps_nothing_longer_than_asked_and_nothing_goes_while_there_is_work() -> None:
+    config = replace(CONFIG, warm_s=99)
+    assert len(decide(seen(0, stopped(4)), Memory(), config, NOW).actions.terminate) == 4
+    assert decide(seen(1, stopped(4)), Memory(), config, NOW).actions == Actions(start=("i-1",))
+    assert not decide(seen(0, stopped(4, age_s=98)), Memory(), config, NOW).actions
+
+
+@pytest.mark.parametrize(("boots", "rest_s"), [(1, 0), (2, 60), (3, 120), (9, 900)])
+def test_an_instance_that_boots_in_vain_again_and_again_rests_ever_longer(boots: int, rest_s: float) -> None:
+    memory = Memory(boots={"i-1": Boots(boots, NOW)})
+    one = replace(CONFIG, max_instances=1)
+    waits = [
+        s for s in (0, 59, 60, 119, 120, 899, 900) if decide(seen(1, stopped(1)), memory, one, NOW + s).actions.start
+    ]
+    assert waits[0] == rest_s
+
+
+def test_a_request_in_somebodys_hand_ends_all_rests() -> None:
+    memory = Memory(boots={"i-1": Boots(5, NOW)})
+    assert decide(seen(2, stopped(1), in_flight=1), memory, CONFIG, NOW).actions.start == ("i-1",)
+
+
+def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
+    outcome = Outcome(("i-1",), Launch(NOW, 2, 1, "t", ("i-2",)))
+    memory = remember(remember(Memory(), outcome, NOW), outcome, NOW)
+    assert memory.boots == {"i-1": Boots(2, NOW), "i-2": Boots(2, NOW)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.floats(0, 100)), max_size=30))
+def test_i12_what_the_buckets_allow_never_empties_them(wishes: list[tuple[int, float]]) -> None:
+    for operation in ("start", "launch"):
+        tokens, now, taken = {}, NOW, 0
+        for wish, passed_s in wishes:
+            now += passed_s
+            count = min(wish, available(tokens, operation, now))
+            tokens = spent(tokens, operation, count, now)
+            taken += count
+            left = refilled(tokens.get(operation), now)
+            assert 0 <= left.calls <= CALLS_BURST
+            assert 0 <= left.instances <= INSTANCES_BURST
+        assert taken <= INSTANCES_BURST + 2.0 * (now - NOW) + 1e-6
+
+
+def test_i12_a_flood_is_started_and_launched_as_fast_as_ec2_takes_it() -> None:
+    config = replace(CONFIG, max_instances=10_000)
+    decision = decide(seen(20_000, stopped(3000)), Memory(), config, NOW)
+    assert (len(decision.actions.start), decision.actions.launch) == (1000, Order(1000, 3001, NEAR))
+    memory = remember(decision.memory, Outcome(decision.actions.start), NOW)
+    assert len(decide(seen(20_000, stopped(3000), at=NOW + 10), memory, config, NOW + 10).actions.start) == 20
+
+
+def test_actions_beyond_a_ticks_calls_wait_for_the_next() -> None:
+    actions = Actions(("i-1",), Order(1, 1), ("i-2",), ("i-3",))
+    assert actions.limited(2) == Actions(("i-1",), Order(1, 1))
+    assert actions.limited(3) == replace(actions, stop=())
+    assert actions.limited(0) == Actions()
+
+
+def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
+    memory = Memory()
+    for second in range(21):
+        at = NOW + second
+        memory = decide(seen(max(0, 40 - 2 * second), in_flight=4, at=at), memory, CONFIG, at).memory
+    assert memory.measured.service_s == pytest.approx(2.0)
+
+
+def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
+    memory = decide(seen(1), Memory(), CONFIG, NOW).memory
+    memory = remember(memory, Outcome(launched=Launch(NOW, 1, 1, "t", ("i-1",))), NOW)
+    memory = decide(seen(0, at=NOW + 10), memory, CONFIG, NOW + 10).memory
+    running = (Instance("i-1", 1, State.RUNNING, "ami", NOW, NOW),)
+    for later_s, in_flight in ((20, 0), (24, 1), (30, 1)):
+        memory = decide(seen(1, running, in_flight, NOW + later_s), memory, CONFIG, NOW + later_s).memory
+    assert memory.measured.boot_s == 24
+    assert memory.cold is not None
+    assert (memory.cold.running_at, memory.cold.working_at) == (NOW + 20, NOW + 24)
+
+
+def test_the_rate_of_arrivals_is_that_of_a_stream_and_not_of_a_burst() -> None:
+    assert Measured(arrivals=(0.0, 0.0, 100.0)).rate == 0
+    assert Measured(arrivals=(2.0, 0.0, 3.0)).rate == 2

@@ -1,0 +1,119 @@
+"""Whole histories in the simulation: production's decisions and the worker's state machine against a bad world."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from facecontroller.model import Actions, Goal, Observation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation.policies import POLICIES, Production
+from simulation.score import of, oracle
+from simulation.traces import SERVICE_S, Faults, Trace, burst
+from simulation.world import World
+
+LONGEST_S = 20_000.0
+HOURS_WORLDS = settings(max_examples=max(10, settings.default.max_examples // 6))
+TROUBLE = st.builds(
+    Faults,
+    duplicate=st.sampled_from([0.0, 0.1]),
+    false_zero=st.sampled_from([0.0, 0.02, 0.3]),
+    stale=st.sampled_from([0.0, 0.1, 0.5]),
+    lost_answer=st.sampled_from([0.0, 0.01, 0.3]),
+    hang=st.sampled_from([0.0, 0.002, 0.2]),
+    crash=st.sampled_from([0.0, 0.05]),
+    poison=st.sampled_from([0.0, 0.05]),
+    controller_crash=st.sampled_from([0.0, 0.002, 0.1]),
+)
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    """A few requests in a few minutes, and AWS away or short of machines for some of them."""
+    arrivals = sorted(draw(st.lists(st.floats(0, 300), min_size=1, max_size=60)))
+    service = np.full(len(arrivals), draw(st.sampled_from([0.1, SERVICE_S, 8.0])))
+    since, length = draw(st.floats(0, 200)), draw(st.sampled_from([0.0, 60.0, 200.0]))
+    dry = (("m7i.large@subnet-a", since, since + length),) if draw(st.booleans()) else ()
+    outages = ((since, since + length),) if draw(st.booleans()) else ()
+    return Trace("any", np.array(arrivals), service, draw(st.integers(1, 6)), dry=dry, outages=outages)
+
+
+@pytest.mark.parametrize("goal", [*Goal])
+@HOURS_WORLDS
+@given(trace=traces(), faults=TROUBLE, seed=st.integers(0, 2**16))
+def test_i1_i3_i5_i11_every_request_is_settled_within_the_cap_and_nothing_runs_on(
+    goal: Goal, trace: Trace, faults: Faults, seed: int
+) -> None:
+    world = World(replace(trace, faults=faults), POLICIES[goal.value], seed)
+    world.run(LONGEST_S)
+    assert world.is_over(), "I5, I11: something waits or runs for ever"
+    answered = {int(n) for n in np.flatnonzero(~np.isnan(world.replied_at))}
+    assert answered | set(world.queue.dead) == set(range(len(trace.arrivals))), "I11: a request was lost"
+    assert world.stopped_while_busy == 0, "I3: an instance was stopped that held a request"
+    if not faults.controller_crash:
+        assert world.ec2.most_alive <= trace.max_instances, "I1: more owned than allowed"
+        assert world.ec2.throttled == 0, "I12: a call did not fit EC2's token buckets"
+
+
+@HOURS_WORLDS
+@given(trace=traces(), seed=st.integers(0, 2**16))
+def test_i4_in_good_weather_an_instance_works_for_the_first_request_within_a_minute(trace: Trace, seed: int) -> None:
+    calm = replace(trace, dry=(), outages=(), faults=Faults(0, 0, 0, 0, 0, 0))
+    world = World(calm, POLICIES["demand"], seed)
+    world.run(LONGEST_S)
+    assert world.replied_at[0] - trace.arrivals[0] <= 60 + trace.service_s[0]
+
+
+@HOURS_WORLDS
+@given(trace=traces(), seed=st.integers(0, 2**16))
+def test_i1_i12_two_controllers_pass_the_cap_by_less_than_one_burst(trace: Trace, seed: int) -> None:
+    world = World(replace(trace, faults=Faults(twin=True)), POLICIES["demand"], seed)
+    world.run(LONGEST_S)
+    assert world.is_over()
+    assert world.ec2.most_alive <= 2 * trace.max_instances
+
+
+def test_i7_a_controller_that_forgets_all_at_every_other_tick_still_serves_a_burst() -> None:
+    trace = replace(burst(np.random.default_rng(3)), faults=Faults(controller_crash=0.5))
+    world = World(trace, POLICIES["demand"], 3)
+    world.run(LONGEST_S)
+    assert world.is_over()
+    assert not np.isnan(world.replied_at).any()
+    assert world.ec2.most_alive <= trace.max_instances
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_same_seed_gives_the_same_run(policy: str) -> None:
+    def score() -> object:
+        world = World(burst(np.random.default_rng(5)), POLICIES[policy], 5)
+        world.run(LONGEST_S)
+        return of(world), world.replied_at.tolist()
+
+    assert score() == score()
+
+
+def test_no_policy_beats_the_oracle_and_the_production_policy_beats_the_others() -> None:
+    trace = burst(np.random.default_rng(1))
+    best = oracle(trace)[0]
+    worlds = {name: World(trace, make, 1) for name, make in POLICIES.items()}
+    for world in worlds.values():
+        world.run(LONGEST_S)
+    scores = {name: of(world) for name, world in worlds.items()}
+    assert all(s.p50_wait_s >= best.p50_wait_s and s.instance_s >= best.instance_s for s in scores.values())
+    assert all(scores["demand"].p99_wait_s <= s.p99_wait_s for s in scores.values())
+
+
+def test_a_controller_without_demand_asks_for_nothing() -> None:
+    world = World(Trace("none", np.array([]), np.array([])), POLICIES["demand"], 1)
+    asked: list[Actions] = []
+    world.after_tick = lambda _observation, actions: asked.append(actions)
+    world.run(100.0)
+    assert not any(asked)
+
+
+def test_the_simulated_queue_errs_as_the_real_one() -> None:
+    looks: list[Observation | None] = []
+    world = World(burst(np.random.default_rng(1)), lambda trace: Production(trace, Goal.DEMAND), 1)
+    world.after_tick = lambda observation, _actions: looks.append(observation)
+    world.run(LONGEST_S)
+    assert 0 in {o.demand for o in looks[6:30] if o}
