@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -126,19 +126,26 @@ class Ec2Fleet:
                     for described in reservation["Instances"]:
                         yield _instance(described)
 
-    def _launched(self, order: Order | None, now: float) -> tuple[Launch | None, tuple[Failure, ...]]:
-        """What became of a launch. EC2 makes as many of its instances as it can."""
-        if order is None:
-            return None, ()
-        token = client_token(self._id, order, now)
-        try:
-            ids = self._launch(order, token)
-        except CapacityError as error:
-            return None, (_failure("launch", order.offering.key, error),)
-        except AwsError as error:
-            lost = Launch(now, order.number, order.count, token) if _may_have_happened(error) else None
-            return lost, (_failure("launch", LAUNCH, error),)
-        return Launch(now, order.number, len(ids), token, ids), ()
+    def _launched(self, order: Order | None, now: float) -> tuple[tuple[Launch, ...], tuple[Failure, ...]]:
+        """What became of a launch. EC2 makes as many of its instances as it can.
+
+        The rest is asked for at once: where there are no more machines, EC2's refusal tells so. (moto, and LocalStack
+        with it, make MinCount instances where they could make MaxCount.)
+        """
+        launches: list[Launch] = []
+        while order is not None:
+            token = client_token(self._id, order, now)
+            try:
+                ids = self._launch(order, token)
+            except CapacityError as error:
+                return tuple(launches), (_failure("launch", order.offering.key, error),)
+            except AwsError as error:
+                lost = [Launch(now, order.number, order.count, token)] if _may_have_happened(error) else []
+                return (*launches, *lost), (_failure("launch", LAUNCH, error),)
+            launches.append(Launch(now, order.number, len(ids), token, ids))
+            rest = order.count - len(ids)
+            order = replace(order, count=rest, sequence=order.sequence + 1) if ids and rest > 0 else None
+        return tuple(launches), ()
 
     def _launch(self, order: Order, token: str) -> tuple[str, ...]:
         offering: dict[str, Any] = {}

@@ -61,18 +61,17 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
 def remember(memory: Memory, outcome: Outcome, now: float) -> Memory:
     """The memory with an act's outcome added. `now` is Unix time in seconds."""
     stops = {i: at for i, at in memory.stops.items() if i not in outcome.started}
-    launched = outcome.launched
-    new = (*outcome.started, *((launched and launched.ids) or ()))
+    new = (*outcome.started, *outcome.launched_ids)
     return replace(
         memory,
         starts={**memory.starts, **dict.fromkeys(outcome.started, now)},
-        launches=(*memory.launches, launched) if launched else memory.launches,
+        launches=(*memory.launches, *outcome.launched),
         stops={**stops, **dict.fromkeys(outcome.stopped, now)},
         terminations={**memory.terminations, **dict.fromkeys(outcome.terminated, now)},
         holds=_holds(memory.holds, outcome, now),
         names={**memory.names, **({outcome.renamed.id: (outcome.renamed.number, now)} if outcome.renamed else {})},
         boots={**memory.boots, **{i: _one_more(memory.boots.get(i), now) for i in new}},
-        cold=asked(memory.cold, now) if new or launched else memory.cold,
+        cold=asked(memory.cold, now) if new or outcome.launched else memory.cold,
     )
 
 

@@ -65,7 +65,7 @@ class Metrics:
     def acted(self, outcome: Outcome) -> None:
         """An act's outcome."""
         self._actions.labels("start").inc(len(outcome.started))
-        self._actions.labels("launch").inc(len((outcome.launched and outcome.launched.ids) or ()))
+        self._actions.labels("launch").inc(len(outcome.launched_ids))
         self._actions.labels("stop").inc(len(outcome.stopped))
         self._actions.labels("terminate").inc(len(outcome.terminated))
         self._actions.labels("rename").inc(outcome.renamed is not None)

@@ -317,9 +317,14 @@ class Outcome:
     """What became of a decision's actions."""
 
     started: tuple[str, ...] = ()
-    launched: Launch | None = None
-    """What a launch made, or may have made."""
+    launched: tuple[Launch, ...] = ()
+    """What the calls of a launch made, or may have made."""
     stopped: tuple[str, ...] = ()
     terminated: tuple[str, ...] = ()
     renamed: Rename | None = None
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def launched_ids(self) -> tuple[str, ...]:
+        """Ids of the launched instances that are known."""
+        return tuple(i for launch in self.launched for i in launch.ids or ())

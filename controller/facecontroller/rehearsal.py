@@ -31,7 +31,7 @@ class DryRunFleet:
         )
         return Outcome(
             started=actions.start,
-            launched=Launch(now, order.number, order.count) if order else None,
+            launched=(Launch(now, order.number, order.count),) if order else (),
             stopped=actions.stop,
             terminated=actions.terminate,
             renamed=rename,

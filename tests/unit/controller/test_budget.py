@@ -140,7 +140,7 @@ def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
 
 def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
     memory = decide(seen(1), Memory(), CONFIG, NOW).memory
-    memory = remember(memory, Outcome(launched=Launch(NOW, 1, 1, "t", ("i-1",))), NOW)
+    memory = remember(memory, Outcome(launched=(Launch(NOW, 1, 1, "t", ("i-1",)),)), NOW)
     memory = decide(seen(0, at=NOW + 10), memory, CONFIG, NOW + 10).memory
     running = (Instance("i-1", 1, State.RUNNING, "ami", NOW, NOW),)
     for later_s, in_flight in ((20, 0), (24, 1), (30, 1)):

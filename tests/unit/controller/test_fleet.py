@@ -70,9 +70,8 @@ def test_a_launch_is_one_call_whose_instances_carry_name_and_owner_from_the_star
         {"Key": "elastic-face:id", "Value": "local"},
     ]
     assert request["TagSpecifications"] == [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
-    assert outcome.launched is not None
-    assert outcome.launched.ids == tuple(ec2.machines)
-    assert {i.token for i in fleet.look(NOW).instances} == {outcome.launched.token}
+    assert outcome.launched_ids == tuple(ec2.machines)
+    assert {i.token for i in fleet.look(NOW).instances} == {outcome.launched[0].token}
 
 
 def test_a_launch_may_name_its_type_and_subnet(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
@@ -83,11 +82,9 @@ def test_a_launch_may_name_its_type_and_subnet(ec2: FakeEc2, fleet: Ec2Fleet) ->
 def test_the_same_launch_again_within_the_minute_is_the_same_instances(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
     minute = NOW - NOW % 60
     first, again = (fleet.act(Actions(launch=Order(3, 1)), minute + at) for at in (1, 59))
-    assert first.launched is not None
-    assert again.launched is not None
-    assert first.launched.ids == again.launched.ids
+    assert first.launched_ids == again.launched_ids
     other = fleet.act(Actions(launch=Order(4, 1)), minute + 2)
-    assert (other.launched, other.failures[0].code) == (None, "IdempotentParameterMismatch")
+    assert (other.launched, other.failures[0].code) == ((), "IdempotentParameterMismatch")
     assert len(ec2.machines) == 3
 
 
@@ -97,11 +94,20 @@ def test_tokens_tell_deployments_minutes_offerings_and_launches_apart() -> None:
     assert len(tokens) == 12
 
 
-def test_fewer_instances_than_asked_for_are_taken(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+def test_what_a_launch_did_not_make_is_asked_for_at_once(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
     ec2.most_per_launch = 4
-    launched = fleet.act(Actions(launch=Order(15, 1)), NOW).launched
-    assert launched is not None
-    assert launched.count == 4
+    outcome = fleet.act(Actions(launch=Order(15, 1)), NOW)
+    assert [launch.count for launch in outcome.launched] == [4, 4, 4, 3]
+    assert outcome.launched_ids == tuple(ec2.machines)
+    assert len({launch.token for launch in outcome.launched}) == 4
+
+
+def test_the_refusal_of_the_rest_tells_that_an_offering_has_no_more(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    ec2.most_per_launch = 4
+    ec2.faults["run_instances"] = ["", "InsufficientInstanceCapacity"]
+    outcome = fleet.act(Actions(launch=Order(15, 1)), NOW)
+    assert [launch.count for launch in outcome.launched] == [4]
+    assert [(failure.target, failure.capacity) for failure in outcome.failures] == [("any type@any subnet", True)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ def test_a_launch_counts_where_it_may_have_happened(
 ) -> None:
     ec2.faults["run_instances"] = [fault]
     outcome = fleet.act(Actions(launch=Order(2, 1)), NOW)
-    assert (outcome.launched.count if outcome.launched else 0) == counted
+    assert sum(launch.count for launch in outcome.launched) == counted
     assert [f.target for f in outcome.failures] == [target]
 
 
@@ -167,5 +173,5 @@ def test_a_dry_run_looks_and_changes_nothing(ec2: FakeEc2, fleet: Ec2Fleet) -> N
     dry = DryRunFleet(fleet)
     assert dry.look(NOW).instances == fleet.look(NOW).instances
     outcome = dry.act(Actions((stopped,), Order(3, 2), rename=Rename(stopped, 4)), NOW)
-    assert (outcome.started, outcome.launched) == ((stopped,), Launch(NOW, 2, 3))
+    assert (outcome.started, outcome.launched) == ((stopped,), (Launch(NOW, 2, 3),))
     assert set(ec2.calls) == {"describe_instances", "describe_launch_template_versions"}

@@ -69,12 +69,12 @@ def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
 
 def test_a_success_ends_the_row_of_failures() -> None:
     holds = {LAUNCH: Hold(3, NOW), "i-1": Hold(3, NOW), "i-2": Hold(3, NOW)}
-    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched=LAUNCHED), NOW)
+    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
     assert set(memory.holds) == {"i-2"}
 
 
 def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
-    outcome = Outcome(launched=LAUNCHED, failures=(Failure("launch", LAUNCH, "X", ""),))
+    outcome = Outcome(launched=(LAUNCHED,), failures=(Failure("launch", LAUNCH, "X", ""),))
     assert remember(Memory(holds={LAUNCH: Hold(3, NOW)}), outcome, NOW).holds == {LAUNCH: Hold(1, NOW + 2)}
 
 

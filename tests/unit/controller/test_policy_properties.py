@@ -87,9 +87,10 @@ OBSERVATIONS = st.builds(
 
 def all_done(actions: Actions) -> Outcome:
     order = actions.launch
-    launched = None
+    launched: tuple[Launch, ...] = ()
     if order:
-        launched = Launch(NOW, order.number, order.count, "new", tuple(f"i-new-{n}" for n in range(order.count)))
+        ids = tuple(f"i-new-{n}" for n in range(order.count))
+        launched = (Launch(NOW, order.number, order.count, "new", ids),)
     return Outcome(actions.start, launched, actions.stop, actions.terminate, actions.rename)
 
 
