@@ -185,9 +185,9 @@ class FakeEc2:
         for machine_id in ids:
             state = self.machines[machine_id].state(self._clock.now) if machine_id in self.machines else None
             if state is None:
-                raise refusal("InvalidInstanceID.NotFound", operation)
+                raise refusal("InvalidInstanceID.NotFound", operation, machine_id)
             if allowed is not None and state not in allowed:
-                raise refusal("IncorrectInstanceState", operation)
+                raise refusal("IncorrectInstanceState", operation, machine_id)
         _lose(lost)
         return [self.machines[machine_id] for machine_id in ids]
 
@@ -219,9 +219,9 @@ class FakeEc2:
         }
 
 
-def refusal(code: str, operation: str) -> ClientError:
-    """botocore's error for one of EC2's codes."""
-    return ClientError({"Error": {"Code": code, "Message": "as the test asked"}}, operation)
+def refusal(code: str, operation: str, of: str = "nothing") -> ClientError:
+    """botocore's error for one of EC2's codes; its message names an instance as EC2's do."""
+    return ClientError({"Error": {"Code": code, "Message": f"as the test asked, of '{of}'"}}, operation)
 
 
 def _lose(lost: bool) -> None:
@@ -236,6 +236,7 @@ class FakeLeaseBucket:
         self._clock = clock
         self._object: dict[str, Any] | None = None
         self.faults: list[str] = []
+        self.tells_date = True
 
     def put_object(self, **request: Any) -> dict[str, Any]:
         fault = self.faults.pop(0) if self.faults else ""
@@ -254,7 +255,7 @@ class FakeLeaseBucket:
             raise refusal("ServiceUnavailable", "HeadObject")
         if self._object is None:
             raise refusal("404", "HeadObject")
-        headers = {"date": format_datetime(self._now(), usegmt=True)}
+        headers = {"date": format_datetime(self._now(), usegmt=True)} if self.tells_date else {}
         return {**self._object, "ResponseMetadata": {"HTTPHeaders": headers}}
 
     def _now(self) -> datetime:

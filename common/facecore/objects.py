@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
@@ -77,8 +78,7 @@ class Bucket:
             with answer["Body"] as body:
                 if answer["ContentLength"] > max_bytes:
                     raise TooLargeError(f"{key!r} in the bucket {self.name} is over {max_bytes} bytes")
-                for chunk in body.iter_chunks(_CHUNK_BYTES):
-                    target.write(chunk)
+                shutil.copyfileobj(body, target, _CHUNK_BYTES)
                 return answer["ETag"]
 
     def etag(self, key: str) -> str:

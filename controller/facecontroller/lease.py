@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from facecore.aws import translated
-from facecore.errors import AwsError
+from facecore.errors import AwsError, UnavailableError
 from facecore.logs import get_logger
 
 if TYPE_CHECKING:
@@ -158,5 +158,8 @@ class _Found:
         self.etag: str = answer["ETag"]
         self.owner: str = answer["Metadata"].get("owner", "")
         written: datetime = answer["LastModified"]
-        told = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        self.is_over = answer["Metadata"].get("status") == "released" or (told - written).total_seconds() > TERM_S
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if told is None:
+            raise UnavailableError(f"look at the lease {KEY}: the answer has no date")
+        age_s = (parsedate_to_datetime(told) - written).total_seconds()
+        self.is_over = answer["Metadata"].get("status") == "released" or age_s > TERM_S

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 from PIL import Image
+from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]
 SIDES_PX = (64, 640, 1920)
@@ -33,41 +34,79 @@ GALLERY_SIZE = 90
 Recognise = Callable[[bytes], str | None]
 
 
-def measured(contender: str, crop_px: int) -> dict[str, Any]:
-    """Runs a contender in a process of its own."""
-    command = [sys.executable, __file__, contender, str(crop_px)]
-    start = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "first result\n"
-        start_s = time.monotonic() - start
-        figures = json.loads(process.stdout.read())
-    return figures | {"start_s": round(start_s, 2)}
+class Contender:
+    """One way to recognise, in a process of its own that waits for its turns."""
+
+    def __init__(self, name: str, crop_px: int) -> None:
+        command = [sys.executable, __file__, name, str(crop_px)]
+        start = time.monotonic()
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._answer() == "first result"
+        self.start_s = time.monotonic() - start
+        self.times_ms: dict[int, list[float]] = {side: [] for side in SIDES_PX}
+        self.cpu_ms: dict[int, list[float]] = {side: [] for side in SIDES_PX}
+
+    def recognise(self, side: int, photograph: int, *, counts: bool) -> None:
+        """One photograph; its time is kept where it `counts`."""
+        self._ask(f"{side} {photograph}")
+        time_ms, cpu_ms = json.loads(self._answer())
+        if counts:
+            self.times_ms[side].append(time_ms)
+            self.cpu_ms[side].append(cpu_ms)
+
+    def figures(self) -> dict[str, Any]:
+        """Ends the process."""
+        self._ask("end")
+        rss_mib = int(self._answer())
+        self._process.wait()
+        p95_ms = {str(side): round(statistics.quantiles(times, n=20)[18], 1) for side, times in self.times_ms.items()}
+        return {
+            "p50_ms": _medians(self.times_ms),
+            "p95_ms": p95_ms,
+            "cpu_p50_ms": _medians(self.cpu_ms),
+            "start_s": round(self.start_s, 2),
+            "rss_mib": rss_mib,
+        }
+
+    def _ask(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+def _medians(times: dict[int, list[float]]) -> dict[str, float]:
+    return {str(side): round(statistics.median(some), 1) for side, some in times.items()}
+
+
+def measured(crop_px: int) -> dict[str, dict[str, Any]]:
+    """The figures of all contenders, who take turns at each photograph: what else the machine does hits all alike."""
+    contenders = {name: Contender(name, crop_px) for name in CONTENDERS}
+    for side in SIDES_PX:
+        for number in tqdm(range(ROUNDS[side] + WARM_UP), desc=f"{side} px, crop {crop_px} px", leave=False):
+            for photograph in range(len(PHOTOGRAPHS)):
+                for contender in contenders.values():
+                    contender.recognise(side, photograph, counts=number >= WARM_UP)
+    return {name: contender.figures() for name, contender in contenders.items()}
 
 
 def run(contender: str, crop_px: int) -> None:
-    """A contender's process: recognises all photographs at all sizes, and prints the figures."""
+    """A contender's process: recognises what it is asked to."""
     recognise = _reference(crop_px) if contender == "reference" else _engine(contender, crop_px)
     folder = Path(os.environ["BENCH_FOLDER"])
-    files = {side: [file.read_bytes() for file in sorted(folder.glob(f"*-{side}.jpg"))] for side in SIDES_PX}
-    recognise(files[64][0])
+    recognise((folder / f"0-{SIDES_PX[0]}.jpg").read_bytes())
     print("first result", flush=True)
-    figures: dict[str, Any] = {"p50_ms": {}, "p95_ms": {}, "cpu_p50_ms": {}}
-    for side in SIDES_PX:
-        times_ms, cpu_ms = [], []
-        for number in range(ROUNDS[side] + WARM_UP):
-            for content in files[side]:
-                start, cpu_start = time.perf_counter(), time.process_time()
-                recognise(content)
-                if number >= WARM_UP:
-                    times_ms.append((time.perf_counter() - start) * 1e3)
-                    cpu_ms.append((time.process_time() - cpu_start) * 1e3)
-        cuts = statistics.quantiles(times_ms, n=20)
-        figures["p50_ms"][str(side)] = round(statistics.median(times_ms), 1)
-        figures["p95_ms"][str(side)] = round(cuts[18], 1)
-        figures["cpu_p50_ms"][str(side)] = round(statistics.median(cpu_ms), 1)
-    memory = psutil.Process().memory_info()
-    print(json.dumps(figures | {"rss_mib": round(memory.rss / 2**20)}))
+    while (asked := sys.stdin.readline().strip()) != "end":
+        side, photograph = asked.split()
+        content = (folder / f"{photograph}-{side}.jpg").read_bytes()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        recognise(content)
+        times_ms = (time.perf_counter() - start) * 1e3, (time.process_time() - cpu_start) * 1e3
+        print(json.dumps(times_ms), flush=True)
+    print(round(psutil.Process().memory_info().rss / 2**20), flush=True)
 
 
 def _reference(crop_px: int) -> Recognise:
@@ -193,11 +232,9 @@ def main() -> None:
     """Measures all contenders."""
     with tempfile.TemporaryDirectory() as folder:
         _prepare(Path(folder))
-        results = {}
-        for contender in CONTENDERS:
-            figures = measured(contender, 160)
-            larger = measured(contender, 240)
-            results[contender] = figures | {f"{key}_240": larger[key] for key in ("p50_ms", "p95_ms", "cpu_p50_ms")}
+        results = measured(160)
+        for name, figures in measured(240).items():
+            results[name] |= {f"{key}_240": figures[key] for key in ("p50_ms", "p95_ms", "cpu_p50_ms")}
     target = ROOT / "build/bench"
     target.mkdir(parents=True, exist_ok=True)
     (target / "recognise.json").write_text(json.dumps(results, indent=2) + "\n")

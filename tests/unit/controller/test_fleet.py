@@ -159,6 +159,23 @@ def test_one_instance_that_is_refused_does_not_hold_up_the_others(ec2: FakeEc2, 
     ]
 
 
+def test_those_that_a_refusal_names_are_left_out_and_the_rest_takes_one_call_more(
+    ec2: FakeEc2, fleet: Ec2Fleet
+) -> None:
+    ids = [ec2.add(f"app-tier-instance-{n}", "stopped") for n in range(200)]
+    ids[50] = ec2.add("app-tier-instance-900", "stopping")
+    outcome = fleet.act(Actions(start=(*ids,)), NOW)
+    assert (len(outcome.started), [f.target for f in outcome.failures]) == (199, [ids[50]])
+    assert ec2.calls["start_instances"] == 2
+
+
+def test_a_refusal_that_names_nobody_is_narrowed_down_by_halves(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+    ids = [ec2.add(f"app-tier-instance-{n}", "stopped") for n in range(4)]
+    ec2.faults["start_instances"] = ["IncorrectInstanceState", "IncorrectInstanceState"]
+    assert set(fleet.act(Actions(start=(*ids,)), NOW).started) == {*ids}
+    assert ec2.calls["start_instances"] == 5
+
+
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "RequestLimitExceeded", LOST_ANSWER])
 def test_what_fails_for_all_is_not_tried_one_by_one(ec2: FakeEc2, fleet: Ec2Fleet, code: str) -> None:
     ids = [ec2.add(f"app-tier-instance-{n}", "stopped") for n in range(8)]

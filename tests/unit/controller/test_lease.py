@@ -81,6 +81,20 @@ def test_without_s3_it_ends_before_another_can_have_it(pair: Pair) -> None:
     assert not held[-1]
 
 
+def test_an_answer_without_a_date_lets_nobody_take_over(pair: Pair) -> None:
+    pair.first.tend()
+    pair.s3.tells_date = False
+    pair.clock.now += 10 * TERM_S
+    assert not pair.second.tend()[0]
+
+
+def test_a_lease_that_another_took_is_lost(pair: Pair) -> None:
+    pair.first.tend()
+    pair.clock.now += 2 * TERM_S
+    assert pair.second.tend()[0]
+    assert pair.first.tend() == (False, 1)
+
+
 def test_no_lease_is_always_ours() -> None:
     lease = NoLease()
     lease.release()
