@@ -95,7 +95,7 @@ def test_a_request_in_somebodys_hand_ends_all_rests() -> None:
 
 
 def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
-    outcome = Outcome(("i-1",), Launch(NOW, 2, 1, "t", ("i-2",)))
+    outcome = Outcome(("i-1",), (Launch(NOW, 2, 1, "t", ("i-2",)),))
     memory = remember(remember(Memory(), outcome, NOW), outcome, NOW)
     assert memory.boots == {"i-1": Boots(2, NOW), "i-2": Boots(2, NOW)}
 

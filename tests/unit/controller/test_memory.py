@@ -26,7 +26,7 @@ def sample(demand: int, at: float, *instances: Instance) -> Observation:
 
 def test_everything_that_succeeded_is_remembered() -> None:
     launch = Launch(NOW, 2, 2, "token", ("i-2", "i-3"))
-    outcome = Outcome(("i-1",), launch, ("i-4",), ("i-5",), Rename("i-6", 7))
+    outcome = Outcome(("i-1",), (launch,), ("i-4",), ("i-5",), Rename("i-6", 7))
     memory = remember(Memory(), outcome, NOW)
     assert memory.starts == {"i-1": NOW}
     assert (memory.launches, memory.names) == ((launch,), {"i-6": (7, NOW)})
