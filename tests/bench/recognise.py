@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]
 SIDES_PX = (64, 640, 1920)
-ROUNDS = {64: 14, 640: 6, 1920: 3}
-"""How often each of the photographs is recognised; rounds of warm-up come before."""
+ROUNDS = dict(zip(SIDES_PX, map(int, os.environ.get("BENCH_ROUNDS", "14 6 3").split()), strict=True))
+"""How often each of the photographs is recognised, by its side; rounds of warm-up come before."""
 WARM_UP = 1
 PHOTOGRAPHS = ("queries/obama2.jpg", "gallery/Joe Biden/biden.jpg", "queries/astronaut.jpg")
 CONTENDERS = ("reference", "torch", "onnx-fp32", "onnx-int8")
