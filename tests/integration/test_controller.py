@@ -93,7 +93,7 @@ def test_from_nothing_to_the_maximum_and_never_above(tier: Tier) -> None:
     tier.tick(2)
     assert tier.instances(*ALIVE) == {}
     tier.send(20)
-    tier.tick(20)
+    tier.tick(40)
     names = sorted(tier.instances(*ALIVE).values())
     assert names == sorted(f"app-tier-instance-{n}" for n in range(1, 16))
     assert len(tier.instances("running")) == 15
