@@ -91,7 +91,8 @@ class SimEc2:
         if actions.rename:
             self.machines[actions.rename.id].number = actions.rename.number
             self._show(self.machines[actions.rename.id])
-        return Outcome(started, (launched,) if launched else (), actions.stop, actions.terminate, actions.rename, tuple(failures))
+        launches = (launched,) if launched else ()
+        return Outcome(started, launches, actions.stop, actions.terminate, actions.rename, tuple(failures))
 
     def power_off(self, machine: SimMachine, now: float) -> None:
         """What a worker without work does, or StopInstances."""
