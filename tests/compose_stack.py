@@ -30,18 +30,18 @@ class ComposeStack(Stack):
     def service(self, name: str) -> Any:
         """The container of a service."""
         filters = {"label": [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={name}"]}
-        return self.engine.containers.list(all=True, filters=filters)[0]
+        return self.engine.containers.list(all=True, ignore_removed=True, filters=filters)[0]
 
     def workers(self) -> list[Any]:
         """The workers' containers that run."""
-        return list(self.engine.containers.list(filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}))
+        return list(self.engine.containers.list(ignore_removed=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}))
 
     def leftovers(self) -> list[str]:
         """Containers, networks and volumes of this stack that exist."""
         label = f"com.docker.compose.project={self.project}"
         found = [
-            *self.engine.containers.list(all=True, filters={"label": label}),
-            *self.engine.containers.list(all=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}),
+            *self.engine.containers.list(all=True, ignore_removed=True, filters={"label": label}),
+            *self.engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}),
             *self.engine.networks.list(filters={"label": label}),
             *self.engine.volumes.list(filters={"label": label}),
         ]
