@@ -15,6 +15,7 @@ from embedded_stack import ROOT, free_ports
 from stack import Stack
 
 NETWORK_LABEL = "elastic-face.network"
+COMPOSE_LABEL = "com.docker.compose"
 
 
 @dataclass
@@ -29,23 +30,30 @@ class ComposeStack(Stack):
 
     def service(self, name: str) -> Any:
         """The container of a service."""
-        filters = {"label": [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={name}"]}
-        return self.engine.containers.list(all=True, ignore_removed=True, filters=filters)[0]
+        return self._containers(f"{COMPOSE_LABEL}.project={self.project}", f"{COMPOSE_LABEL}.service={name}")[0]
 
     def workers(self) -> list[Any]:
         """The workers' containers that run."""
-        return list(self.engine.containers.list(ignore_removed=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}))
+        return [worker for worker in self._containers(self._worker_label) if worker.status == "running"]
 
     def leftovers(self) -> list[str]:
         """Containers, networks and volumes of this stack that exist."""
-        label = f"com.docker.compose.project={self.project}"
+        label = f"{COMPOSE_LABEL}.project={self.project}"
         found = [
-            *self.engine.containers.list(all=True, ignore_removed=True, filters={"label": label}),
-            *self.engine.containers.list(all=True, ignore_removed=True, filters={"label": f"{NETWORK_LABEL}={self.project}-instances"}),
+            *self._containers(label),
+            *self._containers(self._worker_label),
             *self.engine.networks.list(filters={"label": label}),
             *self.engine.volumes.list(filters={"label": label}),
         ]
         return [thing.name for thing in found]
+
+    @property
+    def _worker_label(self) -> str:
+        return f"{NETWORK_LABEL}={self.project}-instances"
+
+    def _containers(self, *labels: str) -> list[Any]:
+        # Workers come and go: one that is removed after it was listed is passed over.
+        return list(self.engine.containers.list(all=True, ignore_removed=True, filters={"label": list(labels)}))
 
 
 def engine_answers() -> bool:
