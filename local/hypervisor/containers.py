@@ -23,6 +23,8 @@ log = get_logger(__name__)
 NETWORK_LABEL = "elastic-face.network"
 """Tells the workers of two stacks on one engine apart."""
 INSTANCE_LABEL = "elastic-face.instance-id"
+_NOT_OF_COMPOSE = {"com.docker.compose.project": "", "com.docker.compose.service": ""}
+"""Compose labels the images that it builds, and a container has its image's labels: it would be taken for a service's."""
 _STARTS_AT_ONCE = 5
 _NANO = 1_000_000_000
 _MIB = 1024 * 1024
@@ -137,7 +139,7 @@ class ContainerDriver:
             self._image,
             detach=True,
             name=self._name(instance_id),
-            labels={NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
+            labels=_NOT_OF_COMPOSE | {NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
             environment=environment,
             network=self._network,
             nano_cpus=int(self._machine.cpus * _NANO),

@@ -57,6 +57,7 @@ def test_a_workers_container_is_as_restricted_and_reaches_the_emulator_only(comp
     answers = compose_stack.burst(uploads)
     assert [answer.text for answer in answers] == [f"inspect-{i}.jpg:Barack Obama" for i in range(3)]
     worker = compose_stack.workers()[0]
+    assert worker.labels["com.docker.compose.project"] == ""
     host = worker.attrs["HostConfig"]
     assert worker.attrs["Config"]["User"] == "10001"
     assert (host["CapDrop"], host["ReadonlyRootfs"], host["Binds"]) == (["ALL"], True, None)
