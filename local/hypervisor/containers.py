@@ -24,7 +24,7 @@ NETWORK_LABEL = "elastic-face.network"
 """Tells the workers of two stacks on one engine apart."""
 INSTANCE_LABEL = "elastic-face.instance-id"
 _NOT_OF_COMPOSE = {"com.docker.compose.project": "", "com.docker.compose.service": ""}
-"""Compose labels the images that it builds, and a container has its image's labels: it would be taken for a service's."""
+"""Compose labels the images that it builds. A container has its image's labels: it would be taken for a service's."""
 _STARTS_AT_ONCE = 5
 _NANO = 1_000_000_000
 _MIB = 1024 * 1024

@@ -4,8 +4,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
+import docker.errors
 import pytest
 from compose_stack import require_engine
 from hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
@@ -72,7 +74,21 @@ def network() -> Iterator[str]:
     engine = docker.from_env()
     made = engine.networks.create(f"elastic-face-test-{uuid.uuid4().hex[:8]}", internal=True)
     yield str(made.name)
-    made.remove()
+    deadline = time.monotonic() + ENDED_IN_S
+    while not _removed(made):
+        assert time.monotonic() < deadline, "a container is still on the network"
+        time.sleep(0.1)
+
+
+def _removed(network: Any) -> bool:
+    """Removes a network, unless a container that is being removed is still on it."""
+    try:
+        network.remove()
+    except docker.errors.APIError as error:
+        if "active endpoints" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _environment(verb: str, instance_id: str = "i-1") -> dict[str, str]:
