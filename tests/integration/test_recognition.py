@@ -141,7 +141,6 @@ def test_enrolment_of_nobody_fails(exported_cache: Path, tmp_path: Path, capsys:
     ("arguments", "environment", "reason"),
     [
         (["--upload"], {}, "EFACE_ID"),
-        (["--output", "x.npz"], {"EFACE_MODEL": "noop"}, "needs no gallery"),
         (["--output", "x.npz"], {"EFACE_THREADS": "many"}, "EFACE_THREADS"),
     ],
 )

@@ -1,31 +1,18 @@
 """The program: wrong settings, failing starts, signals, and what importing it costs."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from facecore.errors import GalleryError, WeightsError
 from faceworker.main import FAILED, MISCONFIGURED, build_recogniser, main
 from faceworker.recogniser.noop import NoopRecogniser
 from faceworker.settings import WorkerSettings
 
 ENVIRON = {"EFACE_ID": "test", "EFACE_MODEL": "noop", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Puts logging back as it was found: the program configures it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def test_wrong_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
