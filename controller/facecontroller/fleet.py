@@ -20,7 +20,8 @@ from facecore.errors import (
     UnavailableError,
 )
 
-from facecontroller.model import LAUNCH, RENAME, Actions, Failure, Instance, Launch, Order, Outcome, Rename, State
+from facecontroller.model import LAUNCH, RENAME, Actions, Failure, Instance, Order, Outcome, Rename, State
+from facecontroller.remembered import Launch
 from facecontroller.tokens import IDS_PER_CALL
 
 if TYPE_CHECKING:

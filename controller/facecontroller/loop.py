@@ -15,8 +15,9 @@ from facecontroller.lease import Lease, NoLease
 from facecontroller.memory import remember
 from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
-from facecontroller.model import Config, Counts, Decision, Memory, Observation, Outcome
+from facecontroller.model import Config, Counts, Decision, Observation, Outcome
 from facecontroller.policy import decide
+from facecontroller.remembered import Memory
 
 MAX_DELAY_S = 5.0
 """Longest time between two ticks while AWS cannot be observed."""

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from facecontroller.model import ColdStart, Measured, Memory, Observation, Sample, State
+from facecontroller.model import Observation, State
+from facecontroller.remembered import ColdStart, Measured, Memory, Sample
 
 FADE_ABOVE = 200.0
 """Requests after which what was measured before counts half."""

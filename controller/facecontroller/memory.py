@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from facecontroller.measure import asked, learned, of_cold_start
-from facecontroller.model import LAUNCH, RENAME, Boots, Hold, Launch, Memory, Observation, Outcome, Sample, State
+from facecontroller.model import LAUNCH, RENAME, Observation, Outcome, State
+from facecontroller.remembered import Boots, Hold, Launch, Memory, Sample
 
 UNSEEN_FOR_S = 60.0
 """How long an action counts though EC2's answers do not show it. ELASTICITY.md: forgotten after 60 s."""

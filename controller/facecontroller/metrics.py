@@ -5,7 +5,8 @@ from collections.abc import Callable
 from facecore.metrics import LATENCY_BUCKETS_S
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from facecontroller.model import Counts, Memory, Outcome
+from facecontroller.model import Counts, Outcome
+from facecontroller.remembered import Memory
 
 
 class Metrics:

@@ -18,12 +18,12 @@ from facecontroller.model import (
     Decision,
     Goal,
     Instance,
-    Memory,
     Observation,
     Offering,
     Order,
     State,
 )
+from facecontroller.remembered import Memory
 from facecontroller.tokens import available, spent
 
 COUNT_LAG_S = 60.0

@@ -3,7 +3,8 @@
 from facecore.logs import get_logger
 
 from facecontroller.fleet import NAME_PREFIX, Fleet, View
-from facecontroller.model import Actions, Launch, Outcome
+from facecontroller.model import Actions, Outcome
+from facecontroller.remembered import Launch
 
 log = get_logger(__name__)
 

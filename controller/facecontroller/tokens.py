@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 from collections.abc import Mapping
 from math import ceil
 
-from facecontroller.model import Tokens
+from facecontroller.remembered import Tokens
 
 CALLS_BURST, CALLS_PER_S = 5.0, 2.0
 """RunInstances and StartInstances, each: requests at once, and a second."""

@@ -11,7 +11,8 @@ from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
 from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
-from facecontroller.model import Config, Goal, Measured, Memory
+from facecontroller.model import Config, Goal
+from facecontroller.remembered import Measured, Memory
 from facecore import logs
 from prometheus_client import CollectorRegistry
 from tqdm import tqdm

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from facecontroller.memory import CAPACITY_HOLD_S
-from facecontroller.model import LAUNCH, Actions, Failure, Instance, Launch, Order, Outcome, State
+from facecontroller.model import LAUNCH, Actions, Failure, Instance, Order, Outcome, State
+from facecontroller.remembered import Launch
 
 from simulation.traces import Trace
 

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 from facecontroller.memory import remember
-from facecontroller.model import Actions, Config, Goal, Measured, Memory, Observation, Order, Outcome, State
+from facecontroller.model import Actions, Config, Goal, Observation, Order, Outcome, State
 from facecontroller.policy import decide
+from facecontroller.remembered import Measured, Memory
 
 from simulation.traces import Trace
 

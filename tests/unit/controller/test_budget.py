@@ -4,22 +4,9 @@ from dataclasses import replace
 
 import pytest
 from facecontroller.memory import CAPACITY_HOLD_S, remember
-from facecontroller.model import (
-    Actions,
-    Boots,
-    Config,
-    Failure,
-    Instance,
-    Launch,
-    Measured,
-    Memory,
-    Observation,
-    Offering,
-    Order,
-    Outcome,
-    State,
-)
+from facecontroller.model import Actions, Config, Failure, Instance, Observation, Offering, Order, Outcome, State
 from facecontroller.policy import decide
+from facecontroller.remembered import Boots, Launch, Measured, Memory
 from facecontroller.tokens import CALLS_BURST, INSTANCES_BURST, available, refilled, spent
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,8 +3,9 @@
 import pytest
 from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2
 from facecontroller.fleet import Ec2Fleet, client_token
-from facecontroller.model import LAUNCH, RENAME, Actions, Launch, Offering, Order, Rename, State
+from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
 from facecontroller.rehearsal import DryRunFleet
+from facecontroller.remembered import Launch
 from facecore.errors import RefusedError
 
 NOW = 1_000_000.0

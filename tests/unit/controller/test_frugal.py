@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from facecontroller.frugal import SLACK, additional, finish_s
-from facecontroller.model import Config, Goal, Instance, Measured, Memory, Observation, State
+from facecontroller.model import Config, Goal, Instance, Observation, State
 from facecontroller.policy import decide
+from facecontroller.remembered import Measured, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,18 +1,8 @@
 """What is remembered, and for how long."""
 
 from facecontroller.memory import CAPACITY_HOLD_S, MAX_HOLD_S, UNSEEN_FOR_S, recall, remember
-from facecontroller.model import (
-    LAUNCH,
-    Failure,
-    Hold,
-    Instance,
-    Launch,
-    Memory,
-    Observation,
-    Outcome,
-    Rename,
-    State,
-)
+from facecontroller.model import LAUNCH, Failure, Instance, Observation, Outcome, Rename, State
+from facecontroller.remembered import Hold, Launch, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 

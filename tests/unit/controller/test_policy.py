@@ -4,21 +4,9 @@ from dataclasses import replace
 
 import pytest
 from facecontroller.memory import remember
-from facecontroller.model import (
-    LAUNCH,
-    Actions,
-    Config,
-    Failure,
-    Hold,
-    Instance,
-    Launch,
-    Memory,
-    Observation,
-    Order,
-    Outcome,
-    State,
-)
+from facecontroller.model import LAUNCH, Actions, Config, Failure, Instance, Observation, Order, Outcome, State
 from facecontroller.policy import decide
+from facecontroller.remembered import Hold, Launch, Memory
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0

@@ -3,21 +3,10 @@
 from dataclasses import replace
 
 from facecontroller.memory import remember
-from facecontroller.model import (
-    LAUNCH,
-    Actions,
-    Config,
-    Decision,
-    Hold,
-    Instance,
-    Launch,
-    Memory,
-    Observation,
-    Outcome,
-    State,
-)
+from facecontroller.model import LAUNCH, Actions, Config, Decision, Instance, Observation, Outcome, State
 from facecontroller.naming import correction
 from facecontroller.policy import decide
+from facecontroller.remembered import Hold, Launch, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
