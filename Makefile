@@ -66,7 +66,22 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
+	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile \
+	  local/machine/Dockerfile local/registry/Dockerfile
+	@$(BIN)/shellcheck $$(git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh$$')
+	@packer/check
+
+.PHONY: ami
+ami: ## Build the machine image with Packer in your AWS account (after make push; REGION=us-east-1)
+	@packer/build -var region=$(or $(REGION),us-east-1)
+
+.PHONY: ami-local
+ami-local: .venv/.ready ## Build the machine image with Packer against LocalStack, and boot it
+	@$(BIN)/python -m pytest -v tests/e2e/test_machine_image.py
+
+.PHONY: chain
+chain: .venv/.ready ## Build the machine image against LocalStack, and answer 20 requests on instances of it
+	@$(BIN)/python -m pytest -v tests/e2e/test_chain.py
 
 .PHONY: bench
 bench: bench-path bench-burst bench-recognise bench-gallery bench-tick ## Run every benchmark

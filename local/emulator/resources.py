@@ -34,7 +34,7 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
     ec2 = aws.client("ec2")
     parameters = {
         "Id": settings.id,
-        "WorkerImageId": _image_id(ec2),
+        "WorkerImageId": settings.ami or _image_id(ec2),
         "WorkerInstanceType": settings.instance_type,
         "WorkerUserData": base64.b64encode(_user_data(settings).encode()).decode(),
     }

@@ -17,6 +17,8 @@ class EmulatorSettings(AwsSettings):
     """The CloudFormation template that makes the deployment's resources."""
     gallery_file: Path | None = None
     """A gallery to store in the gallery bucket; None leaves the bucket empty."""
+    ami: str = Field("", pattern=r"^(ami-[0-9a-f]{8,17})?$")
+    """The AMI that the instances start from; one without content is registered if empty."""
     instance_type: str = Field("m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")
     """EC2 instance type of the app tier."""
     worker_environment: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,23 +39,15 @@ class Machine:
     memory_mib: int
 
 
-class ContainerDriver:
-    """Runs each worker in a container, labelled with its instance's id, by which a later driver finds it."""
+class InstanceContainers(ABC):
+    """A container for each instance, labelled with its id, by which a later driver finds it."""
 
-    def __init__(
-        self,
-        client: DockerClient,
-        *,
-        image: str,
-        network: str,
-        machine: Machine,
-        log_dir: Path,
-        stop_grace_s: float,
-    ) -> None:
+    stop_signal = "SIGTERM"
+    """What asks a container to end."""
+
+    def __init__(self, client: DockerClient, *, network: str, log_dir: Path, stop_grace_s: float) -> None:
         self._client = client
-        self._image = image
         self._network = network
-        self._machine = machine
         self._log_dir = log_dir
         self._stop_grace_s = stop_grace_s
         self._kill_at: dict[str, float] = {}
@@ -89,7 +82,7 @@ class ContainerDriver:
         now = time.monotonic()
         deadline = self._kill_at.setdefault(instance_id, now + self._stop_grace_s)
         try:
-            self._client.api.kill(self._name(instance_id), "SIGKILL" if now >= deadline else "SIGTERM")
+            self._client.api.kill(self._name(instance_id), "SIGKILL" if now >= deadline else self.stop_signal)
         except docker.errors.APIError as error:
             if error.status_code not in (404, 409):  # it is gone, or it does not run any more
                 raise
@@ -101,6 +94,7 @@ class ContainerDriver:
         self._removals[instance_id] = self._pool.submit(self._discard, instance_id)
 
     def _discard(self, instance_id: str) -> None:
+        """Removes the instance's container, where there is one, and keeps what it logged."""
         try:
             container = self._client.containers.get(self._name(instance_id))
             self._keep_log(instance_id, container)
@@ -124,7 +118,11 @@ class ContainerDriver:
             details = self._client.api.inspect_container(container["Id"])
         except docker.errors.NotFound:
             return None
-        return WorkerState(running=False, exit_status=int(details["State"]["ExitCode"]))
+        return WorkerState(running=False, exit_status=self._exit_status(int(details["State"]["ExitCode"])))
+
+    def _exit_status(self, exit_code: int) -> int:
+        """The worker's exit status, by how its container ended."""
+        return exit_code
 
     def _run(self, instance_id: str, environment: dict[str, str]) -> None:
         try:
@@ -133,13 +131,46 @@ class ContainerDriver:
             log.error("container_did_not_start", instance_id=instance_id, error=str(error))
             raise
 
+    @abstractmethod
+    def _make(self, instance_id: str, environment: dict[str, str]) -> None:
+        """Starts the instance's container, in place of an old one."""
+
+    def _keep_log(self, instance_id: str, container: Any) -> None:
+        with (self._log_dir / f"worker-{instance_id}.log").open("ab") as stream:
+            for chunk in container.logs(stream=True, follow=False):
+                stream.write(chunk)
+
+    def _labels(self, instance_id: str) -> dict[str, str]:
+        return _NOT_OF_COMPOSE | {NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id}
+
+    def _name(self, instance_id: str) -> str:
+        return f"{self._network}-{instance_id}"
+
+
+class ContainerDriver(InstanceContainers):
+    """Runs each worker in a container, within the limits of its machine."""
+
+    def __init__(
+        self,
+        client: DockerClient,
+        *,
+        image: str,
+        network: str,
+        machine: Machine,
+        log_dir: Path,
+        stop_grace_s: float,
+    ) -> None:
+        super().__init__(client, network=network, log_dir=log_dir, stop_grace_s=stop_grace_s)
+        self._image = image
+        self._machine = machine
+
     def _make(self, instance_id: str, environment: dict[str, str]) -> None:
         self._discard(instance_id)
         self._client.containers.run(
             self._image,
             detach=True,
             name=self._name(instance_id),
-            labels=_NOT_OF_COMPOSE | {NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
+            labels=self._labels(instance_id),
             environment=environment,
             network=self._network,
             nano_cpus=int(self._machine.cpus * _NANO),
@@ -153,14 +184,6 @@ class ContainerDriver:
             # The hypervisor watches the process; fifteen checks every few seconds would cost a laptop's processor.
             healthcheck={"test": ["NONE"]},
         )
-
-    def _keep_log(self, instance_id: str, container: Any) -> None:
-        with (self._log_dir / f"worker-{instance_id}.log").open("ab") as stream:
-            for chunk in container.logs(stream=True, follow=False):
-                stream.write(chunk)
-
-    def _name(self, instance_id: str) -> str:
-        return f"{self._network}-{instance_id}"
 
 
 def _over(instance_id: str, removal: Future[None]) -> bool:

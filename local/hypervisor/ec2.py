@@ -66,6 +66,12 @@ class Ec2:
             versions = self._client.describe_launch_template_versions(LaunchTemplateName=name, Versions=["$Default"])
         return versions["LaunchTemplateVersions"][0]["LaunchTemplateData"].get("UserData", "")
 
+    def image_id(self, instance_id: str) -> str:
+        """The AMI that the instance was launched from."""
+        with translated(f"look up the image of {instance_id}"):
+            found = self._client.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        return found[0]["Instances"][0]["ImageId"]
+
     def size(self, instance_type: str) -> tuple[int, int]:
         """Processors and memory in MiB of an instance type."""
         with translated(f"look up the instance type {instance_type}"):

@@ -32,7 +32,7 @@ def main(environ: Mapping[str, str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     ec2 = Ec2(Aws(settings).client("ec2"), settings.id)
     try:
-        driver = _container_driver(settings, ec2) if settings.driver == "container" else _process_driver(settings)
+        driver = _driver(settings, ec2)
     except AwsError as error:
         logs.get_logger(__name__).error("driver_not_ready", error=str(error))
         return 1
@@ -45,6 +45,16 @@ def main(environ: Mapping[str, str]) -> int:
     )
     hypervisor.run(stop, settings.poll_s)
     return 0
+
+
+def _driver(settings: HypervisorSettings, ec2: Ec2) -> Driver:
+    match settings.driver:
+        case "process":
+            return _process_driver(settings)
+        case "container":
+            return _container_driver(settings, ec2)
+        case "machine":
+            return _machine_driver(settings, ec2)
 
 
 def _process_driver(settings: HypervisorSettings) -> Driver:
@@ -65,6 +75,22 @@ def _container_driver(settings: HypervisorSettings, ec2: Ec2) -> Driver:
         image=settings.worker_image,
         network=settings.network,
         machine=Machine(settings.instance_cpus or cpus, settings.instance_memory_mib or memory_mib),
+        log_dir=settings.run_dir,
+        stop_grace_s=settings.stop_grace_s,
+    )
+
+
+def _machine_driver(settings: HypervisorSettings, ec2: Ec2) -> Driver:
+    import docker
+
+    from hypervisor.whole_machines import MachineDriver
+
+    return MachineDriver(
+        docker.from_env(),
+        ami_of=ec2.image_id,
+        machine_image=settings.machine_image,
+        metadata_image=settings.metadata_image,
+        network=settings.network,
         log_dir=settings.run_dir,
         stop_grace_s=settings.stop_grace_s,
     )

@@ -10,8 +10,8 @@ from pydantic import Field
 class HypervisorSettings(AwsSettings):
     """Of one deployment's machines on this computer."""
 
-    driver: Literal["process", "container"] = "process"
-    """What a worker is: a process of this machine, or a container of its Docker engine."""
+    driver: Literal["process", "container", "machine"] = "process"
+    """What an instance is: a worker's process, a worker's container, or a container that boots the instance's AMI."""
     run_dir: Path
     """Folder for what the hypervisor must know after a restart, and for the workers' logs."""
     boot_s: float = Field(2.0, ge=0, le=600)
@@ -38,3 +38,7 @@ class HypervisorSettings(AwsSettings):
     """Processors that a container gets instead."""
     instance_memory_mib: int | None = Field(None, ge=64)
     """Memory in MiB that a container gets instead."""
+    machine_image: str = "elastic-face/machine"
+    """The images of AMIs that were built here, each tagged with its AMI's id; for machines that boot an AMI."""
+    metadata_image: str = "elastic-face/hypervisor"
+    """The image that serves such a machine its instance metadata."""

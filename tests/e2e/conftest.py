@@ -1,12 +1,18 @@
 """The stacks of the end-to-end tests: the one that is named, or those of their own in E2E_STACKS."""
 
 import os
+import shutil
 from collections.abc import Iterator
 
+import cloud as clouds
 import compose_stack as compose
+import container_images
+import machine_build
 import pytest
+from cloud import Cloud
 from compose_stack import ComposeStack
 from embedded_stack import EmbeddedStack, started
+from machine_build import BuiltMachine
 from stack import Stack
 
 # Read before the suite clears the environment of a user's own settings.
@@ -41,3 +47,22 @@ def compose_stack(credentials: None) -> Iterator[ComposeStack]:
     compose.require_engine()
     with compose.started(EFACE_ENGINE=_ENGINE) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def cloud(credentials: None) -> Iterator[Cloud]:
+    """An empty account of an emulated AWS, with a registry, for machines."""
+    compose.require_engine()
+    with clouds.running_cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def built_machine(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltMachine]:
+    """The machine image, built by Packer in the account, with the worker of this checkout."""
+    if not shutil.which("packer"):
+        compose.skip("packer is not installed")
+    worker = cloud.push(container_images.built("worker"), "elastic-face/worker")
+    built = machine_build.build(cloud, worker, tmp_path_factory.mktemp("ami"))
+    yield built
+    machine_build.remove(cloud, built)
