@@ -72,8 +72,8 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@packer/check
 
 .PHONY: ami
-ami: ## Build the machine image with Packer in your AWS account (after make push; REGION=us-east-1)
-	@packer/build -var region=$(or $(REGION),us-east-1)
+ami: ## Build the machine image with Packer in your AWS account (after make push; EFACE_REGION=us-east-1)
+	@packer/build -var region=$(or $(EFACE_REGION),us-east-1)
 
 .PHONY: ami-local
 ami-local: .venv/.ready ## Build the machine image with Packer against LocalStack, and boot it

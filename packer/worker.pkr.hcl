@@ -23,7 +23,6 @@ source "amazon-ebs" "worker" {
   ami_name                    = "elastic-face-${substr(var.commit, 0, 12)}-${local.built_at}"
   ami_description             = "Elastic Face: app tier and web host, built from ${var.commit}"
   ami_virtualization_type     = "hvm"
-  ena_support                 = true
   instance_type               = var.instance_type
   subnet_id                   = var.subnet_id
   associate_public_ip_address = true

@@ -1,4 +1,4 @@
-"""`python -m hypervisor.metadata`: an instance's metadata service, IMDSv2 alone, with a hop limit of 1.
+"""`python -m hypervisor.metadata`: an instance's metadata service, IMDSv2 alone, within one hop.
 
 It runs in the network of the machine whose instance it describes, at the address that EC2 has it at.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
@@ -7,16 +7,15 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadat
 import json
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 ADDRESS = "169.254.169.254"
 ROLE = "elastic-face"
-HOP_LIMIT = 1
 _KEYS_LAST = timedelta(hours=6)
 _MAX_TOKEN_TTL_S = 21_600
 _TOKEN_PATH = "/latest/api/token"  # noqa: S105  a path, no secret
@@ -37,10 +36,12 @@ class MetadataServer(ThreadingHTTPServer):
         self.documents = documents(environ)
         super().__init__(address, _Handler)
 
-    def server_bind(self) -> None:
-        """Binds so that an answer gets no further than a machine's own network: not into a container's behind it."""
-        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOP_LIMIT)
-        super().server_bind()
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Takes the machine's own connections alone, which come from this address to itself.
+
+        That is what a hop limit of 1 does on EC2: an answer does not get into a container behind the machine.
+        """
+        return bool(client_address[0] == self.server_address[0])
 
 
 def documents(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 import base64
 
+from conftest import ROOT
 from emulator import resources
 from emulator.settings import EmulatorSettings
 from facecore.aws import Aws
+
+RESOURCES = ROOT / "deploy/resources.yaml"
 
 
 def test_buckets_are_versioned_encrypted_private_and_expire(deployment: EmulatorSettings) -> None:
@@ -49,3 +52,12 @@ def test_making_them_again_changes_nothing_and_keeps_one_web_host(deployment: Em
         ]
     )["Reservations"]
     assert [host["Instances"][0]["State"]["Name"] for host in hosts] == ["running"]
+
+
+def test_the_launch_template_names_the_ami_that_is_given(aws_endpoint: str) -> None:
+    settings = EmulatorSettings(
+        id="with-ami", endpoint_url=aws_endpoint, resources_file=RESOURCES, ami="ami-0123456789abcdef0"
+    )
+    resources.create(Aws(settings), settings)
+    versions = Aws(settings).client("ec2").describe_launch_template_versions(LaunchTemplateName="with-ami-worker")
+    assert versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["ImageId"] == "ami-0123456789abcdef0"
