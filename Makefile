@@ -81,7 +81,7 @@ ami-local: .venv/.ready ## Build the machine image with Packer against LocalStac
 
 .PHONY: chain
 chain: .venv/.ready ## Build the machine image against LocalStack, and answer 20 requests on instances of it
-	@$(BIN)/python -m pytest -v tests/e2e/test_chain.py
+	@$(BIN)/python -m pytest -v tests/e2e/test_machine_chain.py
 
 .PHONY: bench
 bench: bench-path bench-burst bench-recognise bench-gallery bench-tick ## Run every benchmark

@@ -77,6 +77,15 @@ def _is_ready(url: str) -> bool:
     return False
 
 
+@contextmanager
+def _journal_kept(machine: Machine, target: Path) -> Iterator[None]:
+    """Writes to a file what the machine logged, so that it is there where the test fails."""
+    try:
+        yield
+    finally:
+        target.write_text(machine.run("journalctl", "--no-pager"))
+
+
 def _twenty_requests(stack: Stack, ami: str) -> list[str]:
     """Sends them at once, and returns the ids of the instances that answered, once none of them runs."""
     uploads, expected = zip(*photographs(REQUESTS, "chain"), strict=True)
@@ -111,8 +120,9 @@ def test_twenty_requests_on_machines_of_the_ami_and_none_left_running(
         driver = new_driver(cloud, built_machine, metadata_image, logs, subnet)
         web = parts.enter_context(booted(driver, cloud, web_settings, subnet))
         url = f"http://{_address(web, subnet, cloud)}:8000"
-        until(lambda: _is_ready(url), UP_IN_S, "the web tier is not ready")
-        answered = _twenty_requests(Stack(url, cloud.aws_url), built_machine.ami)
-        until(lambda: not _machines(cloud), IDLE_IN_S, "a machine still exists")
+        with _journal_kept(web, logs / "web.log"):
+            until(lambda: _is_ready(url), UP_IN_S, "the web tier is not ready")
+            answered = _twenty_requests(Stack(url, cloud.aws_url), built_machine.ami)
+            until(lambda: not _machines(cloud), IDLE_IN_S, "a machine still exists")
     assert all('"event": "idle"' in logged(settings, f"{instance_id}/worker") for instance_id in answered)
     shutil.rmtree(logs)
