@@ -46,7 +46,7 @@ variable "source_ami_owner" {
 variable "instance_type" {
   type        = string
   default     = "t3.medium"
-  description = "EC2 instance type that the build runs on, for about five minutes."
+  description = "EC2 instance type that the build runs on."
 }
 
 variable "subnet_id" {

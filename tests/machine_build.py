@@ -11,6 +11,7 @@ from typing import Any
 
 from cloud import Cloud, until
 from conftest import free_port
+from docker.types import Mount
 from embedded_stack import ROOT
 from hypervisor.whole_machines import disk_of_ami, machine_options
 
@@ -125,9 +126,9 @@ class _StandIn:
         self._container.stop(timeout=60)
         self._container.commit(MACHINE_IMAGE, ami)
         made = self._engine.volumes.create(disk_of_ami(ami))
-        volumes = {self._disk.name: {"bind": "/from", "mode": "ro"}, made.name: {"bind": "/to", "mode": "rw"}}
+        mounts = [Mount("/from", self._disk.name, read_only=True), Mount("/to", made.name)]
         self._engine.containers.run(
-            STANDIN_IMAGE, ["cp", "--archive", "/from/.", "/to/"], remove=True, network_mode="none", volumes=volumes
+            STANDIN_IMAGE, ["cp", "--archive", "/from/.", "/to/"], remove=True, network_mode="none", mounts=mounts
         )
 
     def remove(self) -> None:

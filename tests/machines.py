@@ -14,6 +14,7 @@ from typing import Any
 import docker
 from cloud import Cloud, until
 from conftest import CREDENTIALS
+from docker.types import Mount
 from embedded_stack import ROOT
 from emulator import resources
 from emulator.settings import EmulatorSettings
@@ -63,8 +64,8 @@ class Machine:
                 archive.extractall(folder, filter="data")
             client = docker.from_env()
             command = ["journalctl", "--directory", "/journal", "--unit", unit, "--output", "cat", "--no-pager"]
-            volumes = {f"{folder}/journal": {"bind": "/journal", "mode": "ro"}}
-            return str(client.containers.run(self.container.image.id, command, remove=True, volumes=volumes).decode())
+            mounts = [Mount("/journal", f"{folder}/journal", type="bind", read_only=True)]
+            return str(client.containers.run(self.container.image.id, command, remove=True, mounts=mounts).decode())
 
 
 def new_driver(
@@ -132,7 +133,7 @@ def deploy(cloud: Cloud, worker_image: str, ami: str, worker_environment: str = 
         ["faceworker.enroll", "/gallery", "--upload", "--model", "auto"],
         environment=CREDENTIALS | {"EFACE_ID": settings.id, "AWS_ENDPOINT_URL": ENDPOINT},
         network=cloud.network,
-        volumes={str(ROOT / "tests/faces/gallery"): {"bind": "/gallery", "mode": "ro"}},
+        mounts=[Mount("/gallery", str(ROOT / "tests/faces/gallery"), type="bind", read_only=True)],
         remove=True,
     )
     return settings

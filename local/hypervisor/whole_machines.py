@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+from docker.types import Mount
 
 from hypervisor.containers import InstanceContainers
 from hypervisor.metadata import ADDRESS
@@ -37,10 +38,8 @@ def machine_options(disk: str) -> dict[str, Any]:
         "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "cgroupns": "host",
         "tmpfs": {"/run": "exec", "/tmp": "exec"},  # noqa: S108  the container's own
-        "volumes": {
-            "/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"},
-            disk: {"bind": ENGINE_FOLDER, "mode": "rw"},
-        },
+        # As mounts: what is given as `volumes` stays in the container's configuration, and in images made from it.
+        "mounts": [Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"), Mount(ENGINE_FOLDER, disk)],
     }
 
 
@@ -84,7 +83,7 @@ class MachineDriver(InstanceContainers):
             ["cp", "--archive", "/from/.", "/to/"],
             remove=True,
             network_mode="none",
-            volumes={disk_of_ami(ami): {"bind": "/from", "mode": "ro"}, disk: {"bind": "/to", "mode": "rw"}},
+            mounts=[Mount("/from", disk_of_ami(ami), read_only=True), Mount("/to", disk)],
         )
         self._serve_metadata(metadata, instance_id, environment)
         self._client.containers.run(

@@ -83,6 +83,10 @@ def test_packer_builds_an_ami_that_passes_its_own_test(cloud: Cloud, built_machi
     assert "NOT OK" not in built_machine.log
 
 
+def test_what_stands_for_the_ami_makes_no_volumes_of_its_own(cloud: Cloud, built_machine: BuiltMachine) -> None:
+    assert not cloud.engine.images.get(built_machine.image).attrs["Config"]["Volumes"]
+
+
 def test_the_build_leaves_nothing_in_the_account(cloud: Cloud, built_machine: BuiltMachine) -> None:
     ec2 = cloud.ec2
     alive = [{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}]
