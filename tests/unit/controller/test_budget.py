@@ -6,7 +6,7 @@ import pytest
 from facecontroller.memory import CAPACITY_HOLD_S, remember
 from facecontroller.model import Actions, Config, Failure, Instance, Observation, Offering, Order, Outcome, State
 from facecontroller.policy import decide
-from facecontroller.remembered import Boots, Launch, Measured, Memory
+from facecontroller.remembered import Boots, Launch, Memory
 from facecontroller.tokens import CALLS_BURST, INSTANCES_BURST, available, refilled, spent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,28 +115,3 @@ def test_actions_beyond_a_ticks_calls_wait_for_the_next() -> None:
     assert actions.limited(2) == Actions(("i-1",), Order(1, 1))
     assert actions.limited(3) == replace(actions, stop=())
     assert actions.limited(0) == Actions()
-
-
-def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
-    memory = Memory()
-    for second in range(21):
-        at = NOW + second
-        memory = decide(seen(max(0, 40 - 2 * second), in_flight=4, at=at), memory, CONFIG, at).memory
-    assert memory.measured.service_s == pytest.approx(2.0)
-
-
-def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
-    memory = decide(seen(1), Memory(), CONFIG, NOW).memory
-    memory = remember(memory, Outcome(launched=(Launch(NOW, 1, 1, "t", ("i-1",)),)), NOW)
-    memory = decide(seen(0, at=NOW + 10), memory, CONFIG, NOW + 10).memory
-    running = (Instance("i-1", 1, State.RUNNING, "ami", NOW, NOW),)
-    for later_s, in_flight in ((20, 0), (24, 1), (30, 1)):
-        memory = decide(seen(1, running, in_flight, NOW + later_s), memory, CONFIG, NOW + later_s).memory
-    assert memory.measured.boot_s == 24
-    assert memory.cold is not None
-    assert (memory.cold.running_at, memory.cold.working_at) == (NOW + 20, NOW + 24)
-
-
-def test_the_rate_of_arrivals_is_that_of_a_stream_and_not_of_a_burst() -> None:
-    assert Measured(arrivals=(0.0, 0.0, 100.0)).rate == 0
-    assert Measured(arrivals=(2.0, 0.0, 3.0)).rate == 2
