@@ -5,16 +5,17 @@ import json
 import random
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from facecontroller.tokens import Limits
 from tqdm import tqdm
 
 from simulation.draw import draw
 from simulation.policies import ORACLE, POLICIES
 from simulation.score import Score, of, oracle
-from simulation.traces import TRACES, Trace
+from simulation.traces import SERVICE_S, TRACES, Trace, served_in
 from simulation.world import World
 
 LONGEST_S = 40_000.0
@@ -29,7 +30,8 @@ def main() -> int:
     summary: dict[str, dict[str, dict[str, float]]] = {}
     runs: dict[str, dict[str, World]] = {}
     for name in options.trace or TRACES:
-        trace = TRACES[name](np.random.default_rng(options.seed))
+        trace = served_in(TRACES[name](np.random.default_rng(options.seed)), options.service_s)
+        trace = replace(trace, limits=Limits(instances=options.instance_tokens))
         summary[name], runs[name] = {}, {}
         for policy in options.policy or [ORACLE, *POLICIES]:
             score = oracle(trace)[0] if policy == ORACLE else _run(trace, policy, options.seed, runs[name])
@@ -46,7 +48,8 @@ def _run(trace: Trace, policy: str, seed: int, runs: dict[str, World]) -> Score:
     world = runs[policy] = World(trace, POLICIES[policy], random.Random(f"{seed}/{trace.name}").randrange(2**32))
     with tqdm(desc=f"{trace.name} {policy}", unit=" virtual s", delay=2, leave=False, disable=None) as bar:
         world.run(LONGEST_S, lambda now: bar.update(now - bar.n))
-    sys.stderr.write(f"{trace.name} {policy}: {time.monotonic() - began:.1f} s\n")
+    took_s, most = time.monotonic() - began, max(world.series.instances)
+    sys.stderr.write(f"{trace.name} {policy}: {took_s:.1f} s to simulate, {most} instances at most\n")
     return of(world)
 
 
@@ -67,6 +70,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trace", action="append", choices=[*TRACES])
     parser.add_argument("--policy", action="append", choices=[ORACLE, *POLICIES])
+    parser.add_argument("--service-s", type=float, default=SERVICE_S, help="mean seconds that a request takes")
+    parser.add_argument(
+        "--instance-tokens", type=int, default=Limits().instances, help="instances that EC2 lets us launch at once"
+    )
     parser.add_argument("--out", default="build/simulation")
     return parser.parse_args()
 

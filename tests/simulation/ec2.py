@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from facecontroller.memory import CAPACITY_HOLD_S
 from facecontroller.model import LAUNCH, Actions, Failure, Instance, Order, Outcome, State
@@ -68,7 +68,8 @@ class SimEc2:
     ) -> None:
         self._trace, self._rng, self._later = trace, rng, later
         self._booted, self._halted = booted, halted
-        self._buckets = {name: (Bucket(5, 2), Bucket(1000, 2)) for name in ("start", "launch")}
+        calls, instances = astuple(trace.limits)[:2], astuple(trace.limits)[2:]
+        self._buckets = {name: (Bucket(*calls), Bucket(*instances)) for name in ("start", "launch")}
         self._launches: dict[str, tuple[Order, list[str]]] = {}
         self.machines: dict[str, SimMachine] = {}
         self.seen: dict[str, Instance] = {}
