@@ -104,10 +104,10 @@ bench-tick: .venv/.ready ## Measure a controller's tick with 10,000 instances
 	@PYTHONPATH=tests $(BIN)/python tests/bench/tick.py
 
 .PHONY: simulate
-simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frugal SEED=1 SERVICE_S=1 TOKENS=1000), or FUZZ=1000 examples of each invariant
+simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frugal SEED=1 SEEDS=5 SERVICE_S=1 TOKENS=1000), or FUZZ=1000 examples of each invariant
 	@$(if $(FUZZ),FUZZ=$(FUZZ) $(BIN)/python -m pytest -q --timeout=0 $(INVARIANTS),\
 	  PYTHONPATH=tests $(BIN)/python -m simulation --seed $(or $(SEED),1) $(TRACE:%=--trace %) $(POLICY:%=--policy %) \
-	  $(SERVICE_S:%=--service-s %) $(TOKENS:%=--instance-tokens %))
+	  $(SEEDS:%=--seeds %) $(SERVICE_S:%=--service-s %) $(TOKENS:%=--instance-tokens %))
 
 .PHONY: mutate-rules
 mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md

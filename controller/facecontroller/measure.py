@@ -13,6 +13,8 @@ MAX_GAP_S = 30.0
 """Longest time between two samples that is still taken for one stretch."""
 SAMPLES_KEPT = 6
 """Two that something happened between, and two on either side to believe them by."""
+RESOLVED = 4
+"""Requests that a worker is believed to do between two looks: hands that were full and empty again were not seen."""
 ARRIVALS_KEPT = 30
 """Samples whose arrivals are remembered: about a boot's length."""
 BOOTS_KEPT = 5
@@ -35,16 +37,16 @@ def learned(known: Measured, samples: tuple[Sample, ...]) -> Measured:
     """What is known of service and arrivals after the last of `samples`.
 
     Service time follows from Little's law (https://en.wikipedia.org/wiki/Little%27s_law): seconds in hand over requests
-    that left. Requests that come and go between two samples hide each other, so that it errs upwards.
+    that left. Requests that come while others leave hide those, so that it errs upwards.
     """
     if len(samples) < SAMPLES_KEPT:
         return known
     last, here = _believed(samples[:-1]), _believed(samples[1:])
     passed_s = here.at - last.at
     known = _with_arrivals(known, last, here, passed_s)
-    if not last.in_flight:
-        return known
-    busy_s, done = known.busy_s + last.in_flight * passed_s, known.done + max(0, last.demand - here.demand)
+    hands = (last.in_flight + here.in_flight) / 2
+    done = min(max(0, last.demand - here.demand), hands * RESOLVED)
+    busy_s, done = known.busy_s + hands * passed_s, known.done + done
     fade = 2 if done > FADE_ABOVE else 1
     return replace(known, busy_s=busy_s / fade, done=done / fade)
 
@@ -65,7 +67,7 @@ def _with_arrivals(known: Measured, last: Sample, here: Sample, passed_s: float)
     """What came since the last sample: what there is more of, and what has been done meanwhile."""
     if known.service_s is None:
         return known
-    done = last.in_flight * passed_s / max(known.service_s, passed_s / 10)
+    done = last.in_flight * passed_s / max(known.service_s, passed_s / RESOLVED)
     came = max(0.0, here.demand - last.demand + done)
     return replace(known, arrivals=(*known.arrivals, came / passed_s)[-ARRIVALS_KEPT:])
 

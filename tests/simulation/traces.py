@@ -37,6 +37,10 @@ class Faults:
     """Whether a second controller acts at the same time, as where there is no lease."""
 
 
+CALM = Faults(duplicate=0, false_zero=0, stale=0, lost_answer=0, hang=0, crash=0)
+"""Good weather."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """Requests by arrival, in seconds from the start, and the world that they meet."""

@@ -46,6 +46,20 @@ def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
     assert watched(queue()).service_s == pytest.approx(2.0, rel=0.05)
 
 
+@pytest.mark.parametrize("service_s", [0.25, 0.5, 2.0, 4.0])
+def test_a_service_time_is_known_though_workers_come_one_after_another(service_s: float) -> None:
+    left, counts = 200.0, []
+    for second in range(200):
+        hands = min(second // 2, 15, int(left))
+        counts.append((int(left), hands))
+        left = max(0.0, left - hands / service_s)
+    assert watched(counts).service_s == pytest.approx(service_s, rel=0.15)
+
+
+def test_what_is_too_fast_to_be_seen_is_not_taken_for_faster_than_can_be() -> None:
+    assert watched([(100, 0), (90, 1), (20, 7)] + [(0, 0)] * 5).service_s == pytest.approx(0.25)
+
+
 @given(st.sets(st.integers(0, 9).map(lambda n: 3 * n), max_size=8), st.sampled_from([(0, 0), (60, 4), (300, 4)]))
 def test_counts_that_err_now_and_then_are_not_taken_for_requests_done(
     seconds: set[int], wrong: tuple[int, int]

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.policies import POLICIES, Production
 from simulation.score import of, oracle
-from simulation.traces import SERVICE_S, Faults, Trace, burst
+from simulation.traces import CALM, SERVICE_S, Faults, Trace, burst
 from simulation.world import World
 
 LONGEST_S = 20_000.0
 HOURS_WORLDS = settings(max_examples=max(10, settings.default.max_examples // 6))
-CALM = Faults(0, 0, 0, 0, 0, 0)
 TROUBLE = st.builds(
     Faults,
     duplicate=st.sampled_from([0.0, 0.1]),
