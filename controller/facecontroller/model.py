@@ -104,6 +104,10 @@ class Config:
     """What EC2 takes of our calls."""
 
 
+TOKEN_BUCKET_S = 60
+"""Two equal launches within the same minute of the clock are one launch to EC2, as their client tokens are equal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One launch: so many instances of an offering."""

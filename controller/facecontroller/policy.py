@@ -12,6 +12,7 @@ from facecontroller.memory import is_old, recall, rests, unseen
 from facecontroller.model import (
     LAUNCH,
     RENAME,
+    TOKEN_BUCKET_S,
     Actions,
     Config,
     Counts,
@@ -30,8 +31,6 @@ COUNT_LAG_S = 60.0
 """For how long SQS's counts may be wrong. KEDA #7330: deleted messages reappear for up to a minute."""
 LATE = 1.5
 """How many times as long as usual a boot may take before it is not reckoned with."""
-MINUTE_S = 60
-"""Two equal launches within one minute of the clock are one launch to EC2."""
 
 
 def decide(observation: Observation | None, memory: Memory, config: Config, now: float) -> Decision:
@@ -140,7 +139,7 @@ def _grow(fleet: _Fleet, memory: Memory, config: Config, now: float) -> tuple[tu
     if count <= 0 or fleet.offering is None or LAUNCH in fleet.held:
         return start, None
     number = naming.lowest_free(fleet.numbers)
-    sequence = sum(1 for launch in memory.launches if launch.asked_at // MINUTE_S == now // MINUTE_S)
+    sequence = sum(1 for launch in memory.launches if launch.asked_at // TOKEN_BUCKET_S == now // TOKEN_BUCKET_S)
     return start, Order(count, number, fleet.offering, sequence)
 
 
