@@ -164,8 +164,8 @@ def _merge_activations(network: nn.Module) -> None:
 class _FaceScore(nn.Module):
     """The second number of a softmax over no face and face, computed as softmax does where a face is likelier.
 
-    Scores that are nearly 1 decide by their last bits which box stays. ONNX Runtime's softmax over few numbers takes ten
-    times as long, and its sigmoid rounds otherwise.
+    Scores that are nearly 1 decide by their last bits which box stays. ONNX Runtime's softmax over few numbers takes
+    ten times as long, and its sigmoid rounds otherwise.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
