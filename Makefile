@@ -56,6 +56,26 @@ logs: $(STACK_READY) ## Follow the logs of all programs
 enroll: $(STACK_READY) ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
 	@$(STACK_COMMAND) enroll
 
+.PHONY: push
+push: .venv/.ready ## AWS: build the images and push them to the registry of EFACE_ID=id
+	@$(BIN)/python -m facedeploy push
+
+.PHONY: preflight
+preflight: .venv/.ready ## AWS: check what a deployment needs, before anything is created (EFACE_ID=id)
+	@$(BIN)/python -m facedeploy preflight
+
+.PHONY: deploy
+deploy: .venv/.ready ## AWS: create or update the deployment EFACE_ID=id (AMI=ami-… for another than of `make ami`)
+	@$(BIN)/python -m facedeploy deploy
+
+.PHONY: enroll-aws
+enroll-aws: .venv/.ready ## AWS: enrol GALLERY=folder (<subject>/*.jpg) into the deployment EFACE_ID=id
+	@$(BIN)/python -m facedeploy enroll
+
+.PHONY: destroy
+destroy: .venv/.ready ## AWS: remove the deployment EFACE_ID=id (KEEP_DATA=no for the data too, YES=1 not to be asked)
+	@$(BIN)/python -m facedeploy destroy
+
 .PHONY: test
 test: .venv/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
 	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term-missing:skip-covered)
@@ -66,6 +86,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/cfn-lint deploy/*.yaml
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
 
 .PHONY: bench
