@@ -76,8 +76,13 @@ enroll-aws: .venv/.ready ## AWS: enrol GALLERY=folder (<subject>/*.jpg) into the
 destroy: .venv/.ready ## AWS: remove the deployment EFACE_ID=id (KEEP_DATA=no for the data too, YES=1 not to be asked)
 	@$(BIN)/python -m facedeploy destroy
 
+# The evaluator of IAM policies that the tests of permissions use; its versions and hashes are in the lock file.
+tests/iam/node_modules/.ready: .venv/.ready tests/iam/package.json tests/iam/package-lock.json
+	@cd tests/iam && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+	@touch $@
+
 .PHONY: test
-test: .venv/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
+test: .venv/.ready tests/iam/node_modules/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
 	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term-missing:skip-covered)
 
 .PHONY: lint

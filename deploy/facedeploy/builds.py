@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
 
 TIERS = ("web", "worker", "controller")
+_VARIABLE = re.compile(r"EFACE_[A-Z0-9_]{1,64}=[ -~]{0,1024}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,11 @@ def decoded(user_data: str) -> dict[str, str]:
 
 
 def variables(lines: str) -> dict[str, str]:
-    """The variables of NAME=value lines; raises DeployError where a line is none."""
-    pairs = [line.partition("=") for line in lines.splitlines() if line.strip()]
-    if wrong := [name for name, equals, _ in pairs if not equals or not name.strip()]:
-        raise DeployError(f"not NAME=value: {', '.join(wrong)}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    """The variables of EFACE_NAME=value lines; raises DeployError where a machine would refuse a line at boot."""
+    found = [line.strip() for line in lines.splitlines() if line.strip()]
+    if wrong := [line for line in found if not _VARIABLE.fullmatch(line)]:
+        raise DeployError(f"not EFACE_NAME=value in printable ASCII: {', '.join(wrong)}")
+    return dict(line.split("=", 1) for line in found)
 
 
 def worker_environment(settings: DeploySettings, images: Images, before: Mapping[str, str]) -> dict[str, str]:

@@ -106,10 +106,10 @@ def _empty_repository(account: Account, repository: str) -> None:
 
 
 def _amis(account: Account, settings: DeploySettings) -> list[Any]:
+    """The AMIs that were baked with a worker's image of this deployment's registry."""
+    ours: Any = {"Name": "tag:elastic-face:worker-image", "Values": [f"*/{settings.id}/worker@*"]}
     with translated("look for AMIs"):
-        images = account.ec2.describe_images(
-            Owners=["self"], Filters=[{"Name": "tag:elastic-face:id", "Values": [settings.id]}]
-        )["Images"]
+        images = account.ec2.describe_images(Owners=["self"], Filters=[ours])["Images"]
     return list(images)
 
 
