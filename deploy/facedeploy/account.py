@@ -22,8 +22,10 @@ _WORKER_TAGS = {"elastic-face:id": "{id}", "Name": "app-tier-instance-*"}
 class Account:
     """Calls to AWS with the caller's own credentials. Every method raises the AWS errors of `facecore.errors`."""
 
-    def __init__(self, settings: DeploySettings, say: Say) -> None:
+    def __init__(self, settings: DeploySettings, say: Say, poll_s: float = 2.0) -> None:
+        """`poll_s` seconds pass between two looks at a stack that changes."""
         self._aws = Aws(settings)
+        self._poll_s = poll_s
         self._settings = settings
         self.say = say
 
@@ -52,7 +54,7 @@ class Account:
     @cached_property
     def stacks(self) -> Stacks:
         """CloudFormation."""
-        return Stacks(self.client("cloudformation"), self.say)
+        return Stacks(self.client("cloudformation"), self.say, self._poll_s)
 
     @cached_property
     def identity(self) -> tuple[str, str]:

@@ -67,7 +67,6 @@ def test_pushed_images_can_be_pulled_by_their_digests(account: MotoAccount, regi
     assert {one["repositoryName"]: one["imageTagMutability"] for one in described} == {
         f"pushed/{tier}": "IMMUTABLE" for tier in images
     }
-    assert all(one["imageScanningConfiguration"]["scanOnPush"] for one in described)
 
 
 def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_path: Path) -> None:
