@@ -65,8 +65,8 @@ Enrol:  make enroll-aws EFACE_ID={settings.id} GALLERY=tests/faces/gallery
 Try:    curl -F inputFile=@tests/faces/queries/obama2.jpg {address}""")
 
 
-def _enroll(_: Account, settings: DeploySettings) -> None:
-    enroll(settings)
+def _enroll(account: Account, settings: DeploySettings) -> None:
+    enroll(deployment.with_former_choices(account, settings))
 
 
 def _destroy(account: Account, settings: DeploySettings) -> None:

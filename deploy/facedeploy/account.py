@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,27 @@ class Account:
         with translated("look at the app tier's instances"):
             pages = self.ec2.get_paginator("describe_instances").paginate(Filters=filters)
             return [one["InstanceId"] for page in pages for group in page["Reservations"] for one in group["Instances"]]
+
+    def user_data(self, instance: str) -> str:
+        """What the instance is told at boot, in base64; nothing if empty."""
+        with translated(f"read the user data of {instance}"):
+            answer = self.ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+        return answer.get("UserData", {}).get("Value", "")
+
+    def terminate(self, instances: Sequence[str]) -> None:
+        """Terminates these instances."""
+        with translated(f"terminate {', '.join(instances)}"):
+            self.ec2.terminate_instances(InstanceIds=instances)
+
+    def use_latest_launch_template(self) -> None:
+        """Launches are of the launch template's latest version from now on: CloudFormation keeps the default."""
+        name = f"{self._settings.id}-worker"
+        with translated(f"make the latest version of the launch template {name} its default"):
+            found = self.ec2.describe_launch_template_versions(LaunchTemplateName=name, Versions=["$Latest"])
+            latest = found["LaunchTemplateVersions"][0]
+            self.ec2.modify_launch_template(
+                LaunchTemplateId=latest["LaunchTemplateId"], DefaultVersion=str(latest["VersionNumber"])
+            )
 
     def root_device(self, ami: str) -> tuple[str, int | None]:
         """Name of the AMI's root device and its size in GiB; None where EC2 does not tell it."""

@@ -80,6 +80,21 @@ def wait_until_ready(address: str, timeout_s: float) -> None:
         time.sleep(_POLL_S)
 
 
+def with_former_choices(account: Account, settings: DeploySettings) -> DeploySettings:
+    """The settings with what an existing deployment has where nothing else was chosen."""
+    host = account.stacks.parameters(settings.host_stack)
+    web = builds.decoded(host.get("WebUserData", ""))
+    worker = builds.decoded(account.stacks.parameters(settings.resources_stack).get("WorkerUserData", ""))
+    former = {
+        "model": worker.get("EFACE_MODEL"),
+        "max_instances": web.get("EFACE_MAX_INSTANCES"),
+        "instance_types": web.get("EFACE_INSTANCE_TYPES"),
+        "web_instance_type": host.get("WebInstanceType"),
+    }
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return type(settings).model_validate({name: value for name, value in former.items() if value} | given)
+
+
 def _chosen(settings: DeploySettings, field: str) -> str | None:
     """The setting's value if it was given: the stack keeps its own otherwise."""
     return str(getattr(settings, field)) if field in settings.model_fields_set else None
@@ -106,6 +121,7 @@ def _network(account: Account, settings: DeploySettings) -> dict[str, str]:
 def _resources(account: Account, settings: DeploySettings, build: _Build, network: dict[str, str]) -> str:
     """Makes what holds data, and returns the id of the workers' launch template."""
     before = account.stacks.parameters(settings.resources_stack).get("WorkerUserData", "")
+    user_data = builds.encoded(builds.worker_environment(settings, build.images, builds.decoded(before)))
     preferred = settings.instance_types.split(",")[0] if _chosen(settings, "instance_types") else None
     account.stacks.apply(
         settings.resources_stack,
@@ -117,12 +133,24 @@ def _resources(account: Account, settings: DeploySettings, build: _Build, networ
             "WorkerVolumeGib": build.root_gib,
             "WorkerSecurityGroup": network["WorkerSecurityGroup"],
             "WorkerInstanceType": preferred,
-            "WorkerUserData": builds.encoded(builds.worker_environment(settings, build.images, builds.decoded(before))),
+            "WorkerUserData": user_data,
             "FaceDataDays": _chosen(settings, "face_data_days"),
         },
         protect=True,
     )
+    account.use_latest_launch_template()
+    _retire(account, user_data)
     return account.stacks.outputs(settings.resources_stack)["WorkerLaunchTemplateId"]
+
+
+def _retire(account: Account, user_data: str) -> None:
+    """Terminates stopped workers that are told something else than new ones: started again, they would do as before."""
+    stale = [one for one in account.workers("stopped") if account.user_data(one) != user_data]
+    if stale:
+        account.terminate(stale)
+        account.say(f"{len(stale)} stopped workers of the former settings terminated")
+    if busy := [one for one in account.workers("pending", "running") if account.user_data(one) != user_data]:
+        account.say(f"{len(busy)} workers run with the former settings; deploy again when they are idle to retire them")
 
 
 def _host(account: Account, settings: DeploySettings, build: _Build, network: dict[str, str]) -> str:

@@ -50,8 +50,7 @@ def _terminate(account: Account) -> None:
         if not asked:
             account.say(f"terminating {len(alive)} instances")
         asked = True
-        with translated("terminate the app tier's instances"):
-            account.ec2.terminate_instances(InstanceIds=alive)
+        account.terminate(alive)
         if time.monotonic() >= deadline:
             raise DeployError(f"{', '.join(alive)} did not terminate; look at them in the console, then try again")
         time.sleep(_POLL_S)

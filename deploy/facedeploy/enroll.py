@@ -28,7 +28,9 @@ def enroll(settings: DeploySettings) -> None:
     # Only the names are in the command, where other users of the machine could read it.
     passed = [word for name in environment for word in ("--env", name)]
     image = builds.read_images(settings).worker
-    command = ["docker", "run", "--rm", "--network", "host", "--volume", f"{folder}:/gallery:ro", *passed, image]
+    command = ["docker", "run", "--rm", "--volume", f"{folder}:/gallery:ro", *passed]
+    # An emulator is on this machine.
+    command += ["--network", "host", image] if settings.endpoint_url else [image]
     command += ["faceworker.enroll", "/gallery", "--upload", "--model", settings.model]
     try:
         status = subprocess.run(command, env=os.environ | environment, check=False).returncode  # noqa: S603

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from facecore.aws import translated
 from facecore.errors import AccessError, AwsError, NotFoundError, RefusedError
 
-from facedeploy import builds
+from facedeploy import builds, deployment
 from facedeploy.errors import DeployError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def preflight(account: Account, settings: DeploySettings) -> Iterator[Finding]:
     yield first
     if first.verdict is not Verdict.FINE:
         return
+    settings = deployment.with_former_choices(account, settings)
     checks: dict[str, Callable[[], str]] = {
         "region": lambda: _region(account, settings),
         "AMI": lambda: _ami(account, settings),

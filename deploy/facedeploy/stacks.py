@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,19 +40,18 @@ class Stacks:
         stack from being deleted by accident. Raises DeployError where CloudFormation gave up, with its reasons.
         """
         self._clear(name)
-        known = self.parameters(name)
-        change_set = self._proposed(name, (TEMPLATES / template).read_text(encoding="utf-8"), known, parameters)
+        change_set = self._proposed(name, (TEMPLATES / template).read_text(encoding="utf-8"), parameters)
         if change_set is None:
             self._say(f"{name}: no change")
             return False
         self._show(name, change_set["Changes"])
         stack_id = change_set["StackId"]
-        began = self._latest_event(stack_id)
+        known = self._event_ids(stack_id)
         with translated(f"change the stack {name}"):
             self._client.execute_change_set(StackName=name, ChangeSetName=change_set["ChangeSetId"])
-        status = self._watched(stack_id, began)
+        status = self._watched(stack_id, known)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise DeployError(f"the stack {name} is {status}: {self._reasons(stack_id, began)}")
+            raise DeployError(f"the stack {name} is {status}: {self._reasons(stack_id, known)}")
         if protect:
             with translated(f"protect the stack {name}"):
                 self._client.update_termination_protection(StackName=name, EnableTerminationProtection=True)
@@ -66,14 +64,14 @@ class Stacks:
             return False
         # A stack that is gone is known by its id alone.
         stack_id = found["StackId"]
-        began = self._latest_event(stack_id)
+        known = self._event_ids(stack_id)
         with translated(f"remove the stack {name}"):
             if found.get("EnableTerminationProtection"):
                 self._client.update_termination_protection(StackName=name, EnableTerminationProtection=False)
             self._client.delete_stack(StackName=name)
-        status = self._watched(stack_id, began)
+        status = self._watched(stack_id, known)
         if status is not None:
-            raise DeployError(f"the stack {name} is {status}: {self._reasons(stack_id, began)}")
+            raise DeployError(f"the stack {name} is {status}: {self._reasons(stack_id, known)}")
         self._say(f"{name}: removed")
         return True
 
@@ -114,10 +112,9 @@ class Stacks:
                 f"the stack {name} is {status}: wait until CloudFormation is done with it, then try again"
             )
 
-    def _proposed(
-        self, name: str, body: str, known: Mapping[str, str], parameters: Mapping[str, str | None]
-    ) -> dict[str, Any] | None:
+    def _proposed(self, name: str, body: str, parameters: Mapping[str, str | None]) -> dict[str, Any] | None:
         """The change set as CloudFormation describes it; None where there is nothing to change."""
+        known = self.parameters(name)
         change_set = f"deploy-{uuid.uuid4().hex[:12]}"
         given: list[Any] = [
             {"ParameterKey": key, "ParameterValue": value}
@@ -169,26 +166,30 @@ class Stacks:
             replaced = ", replaced" if change.get("Replacement") == "True" else ""
             self._say(f"  {change['Action']:8}{change['LogicalResourceId']} ({change['ResourceType']}{replaced})")
 
-    def _latest_event(self, stack_id: str) -> datetime | None:
-        events = self._events(stack_id)
-        return max(event["Timestamp"] for event in events) if events else None
+    def _event_ids(self, stack_id: str) -> frozenset[str]:
+        return frozenset(event["EventId"] for event in self._events(stack_id))
 
     def _events(self, stack_id: str) -> list[Any]:
         with translated(f"read the events of the stack {stack_id}"):
             pages = self._client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
             return [event for page in pages for event in page["StackEvents"]]
 
-    def _watched(self, stack_id: str, began: datetime | None) -> str | None:
-        """The state that the stack comes to rest in, None where it is gone; tells of its resources until then."""
-        told: set[str] = set()
+    def _watched(self, stack_id: str, known: frozenset[str]) -> str | None:
+        """The state that the stack comes to rest in, None where it is gone; tells of its resources until then.
+
+        `known` are the events from before the change: the stack's state alone may still be the former one.
+        """
+        told = set(known)
+        ended = False
         deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
             status = self.status(stack_id)
             for event in reversed(self._events(stack_id)):
-                if event["EventId"] not in told and (began is None or event["Timestamp"] > began):
+                if event["EventId"] not in told:
                     told.add(event["EventId"])
                     self._tell(event)
-            if status is None or not status.endswith("_IN_PROGRESS"):
+                    ended = ended or _ends_a_change(event)
+            if status is None or (ended and not status.endswith("_IN_PROGRESS")):
                 return status
             time.sleep(self._poll_s)
         raise DeployError(f"the stack {stack_id} still changes after {_TIMEOUT_S:g} s; look at it in the console")
@@ -199,10 +200,16 @@ class Stacks:
             reason = event.get("ResourceStatusReason")
             self._say(f"  {event['LogicalResourceId']} {status}{f': {reason}' if reason else ''}")
 
-    def _reasons(self, stack_id: str, began: datetime | None) -> str:
+    def _reasons(self, stack_id: str, known: frozenset[str]) -> str:
         reasons = [
             f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
             for event in reversed(self._events(stack_id))
-            if event["ResourceStatus"].endswith("_FAILED") and (began is None or event["Timestamp"] > began)
+            if event["ResourceStatus"].endswith("_FAILED") and event["EventId"] not in known
         ]
         return "; ".join(reasons) or "it gives no reason; look at its events in the console"
+
+
+def _ends_a_change(event: Any) -> bool:
+    return event["ResourceType"] == "AWS::CloudFormation::Stack" and not event["ResourceStatus"].endswith(
+        "_IN_PROGRESS"
+    )

@@ -45,6 +45,9 @@ class Owner:
         self.build("1" * 64)
         self.account = Account(self.settings, self.lines.append, poll_s=0.3)
         self.settings = self.settings.model_copy(update={"ami": self.image("one")})
+        # LocalStack makes no launch template of a template, so it is here before.
+        name, data = f"{deployment_id}-worker", {"InstanceType": "m7i.large"}
+        self.account.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)  # type: ignore[arg-type]
 
     def build(self, digest: str) -> None:
         registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -125,6 +128,28 @@ def test_an_upgrade_and_its_rollback_move_images_and_ami(owner: Owner) -> None:
     assert owner.told(owner.settings.id, "WebUserData") == former
 
 
+def test_launches_are_of_the_latest_template_and_idle_workers_of_former_settings_go(owner: Owner) -> None:
+    owner.deploy()
+    user_data = owner.account.stacks.parameters(owner.settings.resources_stack)["WorkerUserData"]
+    name = f"{owner.settings.id}-worker"
+    ec2: Any = owner.account.ec2
+    ec2.create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "m7i.xlarge"})
+    fresh, stale, busy = (_a_worker(owner, data) for data in (base64.b64decode(user_data).decode(), "old", "old"))
+    ec2.stop_instances(InstanceIds=[fresh, stale])
+    said = owner.deploy()
+    assert [_state(owner, one) for one in (fresh, stale, busy)] == ["stopped", "terminated", "running"]
+    assert "1 stopped workers of the former settings terminated" in said
+    assert any(line.startswith("1 workers run with the former settings") for line in said)
+    [template] = ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"]
+    assert template["DefaultVersionNumber"] == template["LatestVersionNumber"] == 2
+
+
+def test_checks_go_by_what_the_deployment_has(owner: Owner) -> None:
+    owner.deploy(max_instances=3, model="dlib-resnet-v1", instance_types="c7i.large")
+    found = deployment.with_former_choices(owner.account, DeploySettings(id=owner.settings.id, max_instances=5))
+    assert (found.max_instances, found.model, found.instance_types) == (5, "dlib-resnet-v1", "c7i.large")
+
+
 def test_the_web_host_is_told_at_boot_what_to_run(owner: Owner) -> None:
     owner.deploy()
     host = owner.account.stacks.outputs(owner.settings.id)["WebHost"]
@@ -199,12 +224,13 @@ def test_removal_keeps_faces_until_it_is_told_not_to(owner: Owner) -> None:
         {"Name": "image-id", "Values": [owner.settings.ami]}])["Images"] == []  # fmt: skip
 
 
-def _a_worker(owner: Owner) -> str:
+def _a_worker(owner: Owner, user_data: str = "") -> str:
     tags = [{"Key": "Name", "Value": "app-tier-instance-1"}, {"Key": "elastic-face:id", "Value": owner.settings.id}]
     ec2: Any = owner.account.ec2
     answer = ec2.run_instances(
         ImageId=owner.settings.ami,
         InstanceType="m7i.large",
+        UserData=user_data,
         MinCount=1,
         MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 import docker
 import httpx
 import moto_account
+import numpy as np
 import pytest
 from compose_stack import require_engine
 from embedded_stack import free_ports
 from facedeploy import builds, push
 from facedeploy.account import Account
+from facedeploy.enroll import enroll
 from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
 from moto_account import PASSWORD, MotoAccount
@@ -47,7 +50,7 @@ def account(registry: str) -> Iterator[MotoAccount]:
 
 
 @pytest.mark.timeout(900)
-def test_pushed_images_can_be_pulled_by_their_digests(account: MotoAccount, registry: str, tmp_path: Path) -> None:
+def test_pushed_images_can_be_pulled_and_enrol_people(account: MotoAccount, registry: str, tmp_path: Path) -> None:
     lines: list[str] = []
     settings = DeploySettings(id="pushed", endpoint_url=account.url, build_dir=tmp_path, model="auto")
     written = push.push(Account(settings, lines.append), settings)
@@ -67,6 +70,21 @@ def test_pushed_images_can_be_pulled_by_their_digests(account: MotoAccount, regi
     assert {one["repositoryName"]: one["imageTagMutability"] for one in described} == {
         f"pushed/{tier}": "IMMUTABLE" for tier in images
     }
+    _enrols(account, settings)
+
+
+def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
+    s3 = Account(settings, lambda _: None).s3
+    s3.create_bucket(Bucket=settings.gallery_bucket)
+    s3.put_bucket_versioning(Bucket=settings.gallery_bucket, VersioningConfiguration={"Status": "Enabled"})
+    faces = FOLDER.parent / "faces/gallery"
+    enroll(settings.model_copy(update={"gallery": faces}))
+    with np.load(io.BytesIO(s3.get_object(Bucket=settings.gallery_bucket, Key="gallery.npz")["Body"].read())) as made:
+        assert set(made["names"]) == {"Barack Obama", "Joe Biden"}
+    with pytest.raises(DeployError, match="no folder"):
+        enroll(settings.model_copy(update={"gallery": faces / "nobody"}))
+    with pytest.raises(DeployError, match="nobody was enrolled"):
+        enroll(settings.model_copy(update={"gallery": FOLDER}))
 
 
 def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_path: Path) -> None:
