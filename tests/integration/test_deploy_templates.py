@@ -89,6 +89,35 @@ def test_the_web_host_has_its_name_role_and_address(made: Made) -> None:
     assert outputs["Address"] == f"http://{address['PublicIp']}:8000/"
 
 
+def test_workers_are_launched_with_their_role_group_and_encrypted_volume(made: Made) -> None:
+    group = made.network()["WorkerSecurityGroup"]
+    ec2 = made.aws.client("ec2")
+    ami = ec2.register_image(Name="props", RootDeviceName="/dev/xvda")["ImageId"]
+    outputs = made.stack(
+        "props-resources",
+        "resources.yaml",
+        Id="props",
+        WorkerImageId=ami,
+        WorkerSecurityGroup=group,
+        WorkerVolumeGib="12",
+        WorkerUserData=builds.encoded({"EFACE_ID": "props"}),
+    )
+    found = ec2.describe_launch_template_versions(
+        LaunchTemplateId=outputs["WorkerLaunchTemplateId"], Versions=["$Default"]
+    )
+    data = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    assert data["IamInstanceProfile"]["Name"] == "props-worker"
+    assert data["SecurityGroupIds"] == [group]
+    assert data["InstanceInitiatedShutdownBehavior"] == "stop"
+    assert (data["MetadataOptions"]["HttpTokens"], data["MetadataOptions"]["HttpPutResponseHopLimit"]) == (
+        "required",
+        1,
+    )
+    [volume] = data["BlockDeviceMappings"]
+    assert volume["DeviceName"] == "/dev/xvda"
+    assert (volume["Ebs"]["Encrypted"], volume["Ebs"]["VolumeType"], volume["Ebs"]["VolumeSize"]) == (True, "gp3", 12)
+
+
 def test_logs_expire(made: Made) -> None:
     made.host(made.network(), LogDays="7")
     groups = made.aws.client("logs").describe_log_groups()["logGroups"]
