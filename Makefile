@@ -92,7 +92,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/cfn-lint deploy/*.yaml
-	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile
+	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile tests/registry/Dockerfile
 
 .PHONY: bench
 bench: bench-path bench-burst bench-recognise bench-gallery bench-tick ## Run every benchmark

@@ -17,6 +17,7 @@ from compose_stack import require_engine
 from embedded_stack import free_ports
 from facedeploy import builds, push
 from facedeploy.account import Account
+from facedeploy.destroy import destroy
 from facedeploy.enroll import enroll
 from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
@@ -120,3 +121,17 @@ def test_without_docker_it_says_so(account: MotoAccount, tmp_path: Path) -> None
         patch.setenv("PATH", str(tmp_path))
         with pytest.raises(DeployError, match="no docker on this machine"):
             push.push(Account(settings, lambda _: None), settings)
+
+
+def test_removal_of_everything_empties_the_registry(account: MotoAccount, tmp_path: Path) -> None:
+    settings = DeploySettings(id="emptied", endpoint_url=account.url, build_dir=tmp_path, KEEP_DATA="no")
+    caller = Account(settings, lambda _: None, poll_s=0.1)
+    caller.stacks.apply(settings.registry_stack, "registry.yaml", {"Id": "emptied"})
+    for tier in builds.TIERS:
+        manifest = moto_account.manifest(tier)
+        caller.ecr.put_image(repositoryName=f"emptied/{tier}", imageManifest=manifest, imageTag="one")
+    destroy(caller, settings.model_copy(update={"keep_data": "yes"}))
+    assert len(caller.ecr.list_images(repositoryName="emptied/web")["imageIds"]) == 1
+    destroy(caller, settings)
+    assert caller.ecr.describe_repositories()["repositories"] == []
+    assert caller.stacks.status(settings.registry_stack) is None
