@@ -66,7 +66,7 @@ Try:    curl -F inputFile=@tests/faces/queries/obama2.jpg {address}""")
 
 
 def _enroll(account: Account, settings: DeploySettings) -> None:
-    enroll(deployment.with_former_choices(account, settings))
+    enroll(account, deployment.with_former_choices(account, settings))
 
 
 def _destroy(account: Account, settings: DeploySettings) -> None:

@@ -11,12 +11,14 @@ from facecore.aws import translated
 
 from facedeploy import builds
 from facedeploy.errors import DeployError
+from facedeploy.push import logged_in
 
 if TYPE_CHECKING:
+    from facedeploy.account import Account
     from facedeploy.settings import DeploySettings
 
 
-def enroll(settings: DeploySettings) -> None:
+def enroll(account: Account, settings: DeploySettings) -> None:
     """Enrols `settings.gallery` with the caller's credentials, which need s3:PutObject on the gallery bucket.
 
     The photographs stay on this machine. Raises DeployError and the AWS errors of `facecore.errors`.
@@ -32,10 +34,9 @@ def enroll(settings: DeploySettings) -> None:
     # An emulator is on this machine.
     command += ["--network", "host", image] if settings.endpoint_url else [image]
     command += ["faceworker.enroll", "/gallery", "--upload", "--model", settings.model]
-    try:
+    # Where another machine pushed it, the image is pulled.
+    with logged_in(account):
         status = subprocess.run(command, env=os.environ | environment, check=False).returncode  # noqa: S603
-    except FileNotFoundError as error:
-        raise DeployError("cannot enrol: there is no docker on this machine; install it") from error
     if status:
         raise DeployError(f"nobody was enrolled: the enroller ended with status {status}; see above")
 

@@ -6,6 +6,8 @@ import base64
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +39,19 @@ def push(account: Account, settings: DeploySettings) -> Path:
     """
     account.stacks.apply(settings.registry_stack, "registry.yaml", {"Id": settings.id})
     revision = _revision()
+    with logged_in(account):
+        images = {tier: _pushed(account, settings, tier, revision) for tier in DOCKERFILES}
+    return builds.write_images(settings, images)
+
+
+@contextmanager
+def logged_in(account: Account) -> Iterator[None]:
+    """The Docker engine may push and pull while the block runs. Raises as `push` does."""
     registry = _log_in(account)
     try:
-        images = {tier: _pushed(account, settings, tier, revision) for tier in DOCKERFILES}
+        yield
     finally:
         _run("log out of the registry", ["docker", "logout", registry])
-    return builds.write_images(settings, images)
 
 
 def _pushed(account: Account, settings: DeploySettings, tier: str, revision: str) -> str:

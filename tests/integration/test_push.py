@@ -75,17 +75,20 @@ def test_pushed_images_can_be_pulled_and_enrol_people(account: MotoAccount, regi
 
 
 def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
-    s3 = Account(settings, lambda _: None).s3
+    caller = Account(settings, lambda _: None)
+    s3 = caller.s3
     s3.create_bucket(Bucket=settings.gallery_bucket)
     s3.put_bucket_versioning(Bucket=settings.gallery_bucket, VersioningConfiguration={"Status": "Enabled"})
     faces = FOLDER.parent / "faces/gallery"
-    enroll(settings.model_copy(update={"gallery": faces}))
+    # As on a machine that did not push it.
+    docker.from_env().images.remove(builds.read_images(settings).worker, force=True)
+    enroll(caller, settings.model_copy(update={"gallery": faces}))
     with np.load(io.BytesIO(s3.get_object(Bucket=settings.gallery_bucket, Key="gallery.npz")["Body"].read())) as made:
         assert set(made["names"]) == {"Barack Obama", "Joe Biden"}
     with pytest.raises(DeployError, match="no folder"):
-        enroll(settings.model_copy(update={"gallery": faces / "nobody"}))
+        enroll(caller, settings.model_copy(update={"gallery": faces / "nobody"}))
     with pytest.raises(DeployError, match="nobody was enrolled"):
-        enroll(settings.model_copy(update={"gallery": FOLDER}))
+        enroll(caller, settings.model_copy(update={"gallery": FOLDER}))
 
 
 def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_path: Path) -> None:
