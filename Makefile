@@ -56,8 +56,33 @@ logs: $(STACK_READY) ## Follow the logs of all programs
 enroll: $(STACK_READY) ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
 	@$(STACK_COMMAND) enroll
 
+.PHONY: push
+push: .venv/.ready ## AWS: build the images and push them to the registry of EFACE_ID=id
+	@$(BIN)/python -m facedeploy push
+
+.PHONY: preflight
+preflight: .venv/.ready ## AWS: check what a deployment needs, before anything is created (EFACE_ID=id)
+	@$(BIN)/python -m facedeploy preflight
+
+.PHONY: deploy
+deploy: .venv/.ready ## AWS: create or update the deployment EFACE_ID=id (AMI=ami-… for another than of `make ami`)
+	@$(BIN)/python -m facedeploy deploy
+
+.PHONY: enroll-aws
+enroll-aws: .venv/.ready ## AWS: enrol GALLERY=folder (<subject>/*.jpg) into the deployment EFACE_ID=id
+	@$(BIN)/python -m facedeploy enroll
+
+.PHONY: destroy
+destroy: .venv/.ready ## AWS: remove the deployment EFACE_ID=id (KEEP_DATA=no for the data too, YES=1 not to be asked)
+	@$(BIN)/python -m facedeploy destroy
+
+# The evaluator of IAM policies that the tests of permissions use; its versions and hashes are in the lock file.
+tests/iam/node_modules/.ready: .venv/.ready tests/iam/package.json tests/iam/package-lock.json
+	@cd tests/iam && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+	@touch $@
+
 .PHONY: test
-test: .venv/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
+test: .venv/.ready tests/iam/node_modules/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
 	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term-missing:skip-covered)
 
 .PHONY: lint
@@ -66,8 +91,9 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/cfn-lint deploy/*.yaml
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile \
-	  local/machine/Dockerfile local/registry/Dockerfile
+	  local/machine/Dockerfile local/registry/Dockerfile tests/registry/Dockerfile
 	@$(BIN)/shellcheck $$(git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh$$')
 	@packer/check
 
@@ -119,9 +145,10 @@ bench-tick: .venv/.ready ## Measure a controller's tick with 10,000 instances
 	@PYTHONPATH=tests $(BIN)/python tests/bench/tick.py
 
 .PHONY: simulate
-simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frugal SEED=1), or FUZZ=1000 examples of each invariant
+simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frugal SEED=1 SEEDS=5 SERVICE_S=1 TOKENS=1000), or FUZZ=1000 examples of each invariant
 	@$(if $(FUZZ),FUZZ=$(FUZZ) $(BIN)/python -m pytest -q --timeout=0 $(INVARIANTS),\
-	  PYTHONPATH=tests $(BIN)/python -m simulation --seed $(or $(SEED),1) $(TRACE:%=--trace %) $(POLICY:%=--policy %))
+	  PYTHONPATH=tests $(BIN)/python -m simulation --seed $(or $(SEED),1) $(TRACE:%=--trace %) $(POLICY:%=--policy %) \
+	  $(SEEDS:%=--seeds %) $(SERVICE_S:%=--service-s %) $(TOKENS:%=--instance-tokens %))
 
 .PHONY: mutate-rules
 mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md

@@ -7,6 +7,7 @@ from embedded.settings import StackSettings
 from emulator.settings import EmulatorSettings
 from facecontroller.settings import Settings
 from facecore.settings import AwsSettings, variable
+from facedeploy.settings import DeploySettings
 from faceweb.settings import WebSettings
 from faceworker.settings import WorkerSettings
 from hypervisor.settings import HypervisorSettings
@@ -25,6 +26,7 @@ PROGRAMS: dict[str, type[BaseModel]] = {
     "Web tier": WebSettings,
     "Worker": WorkerSettings,
     "Controller": Settings,
+    "Deployment": DeploySettings,
     "Hypervisor (local only)": HypervisorSettings,
     "Emulator (local only)": EmulatorSettings,
     "`make up` (embedded stack)": StackSettings,

@@ -20,7 +20,18 @@ from facecore.errors import (
     UnavailableError,
 )
 
-from facecontroller.model import LAUNCH, RENAME, Actions, Failure, Instance, Order, Outcome, Rename, State
+from facecontroller.model import (
+    LAUNCH,
+    RENAME,
+    TOKEN_BUCKET_S,
+    Actions,
+    Failure,
+    Instance,
+    Order,
+    Outcome,
+    Rename,
+    State,
+)
 from facecontroller.remembered import Launch
 from facecontroller.tokens import IDS_PER_CALL
 
@@ -32,8 +43,6 @@ ID_TAG = "elastic-face:id"
 NAME_PREFIX = "app-tier-instance-"
 IMAGE_KEPT_S = 30.0
 """How long the launch template's image is taken for known."""
-TOKEN_BUCKET_S = 60
-"""Two equal launches within the same minute of the clock are one launch to EC2."""
 _PAGE_SIZE = 1000
 _NUMBER = re.compile(re.escape(NAME_PREFIX) + r"([1-9]\d{0,8})")
 

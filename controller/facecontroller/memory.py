@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from facecontroller.measure import asked, learned, of_cold_start
+from facecontroller.measure import asked, booted, learned, of_cold_start, sampled
 from facecontroller.model import LAUNCH, RENAME, Observation, Outcome, State
-from facecontroller.remembered import Boots, Hold, Launch, Memory, Sample
+from facecontroller.remembered import Boots, Hold, Launch, Memory
 
 UNSEEN_FOR_S = 60.0
 """How long an action counts though EC2's answers do not show it. ELASTICITY.md: forgotten after 60 s."""
@@ -31,7 +31,9 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
     """
     states = {} if observation is None else {i.id: i.state for i in observation.instances}
     zero_since, sampled_at = _zero_row(memory, observation, now)
-    good = observation is not None and not is_old(observation, now)
+    good = None if observation is None or is_old(observation, now) else observation
+    samples = sampled(memory.samples, good)
+    cold = memory.cold if good is None else of_cold_start(memory.cold, good, _quiet_s(good, zero_since))
     return Memory(
         # A second start of a running instance does no harm, so one sight of it is enough.
         starts={i: at for i, at in _recent(memory.starts, now).items() if states.get(i) in (None, State.STOPPED)},
@@ -47,13 +49,9 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
         names={i: name for i, name in memory.names.items() if _is_recent(name[1], now)},
         boots=_boots(memory, observation, now),
         tokens=memory.tokens,
-        measured=learned(memory, observation if good else None),
-        sample=Sample(observation.taken_at, observation.demand, observation.in_flight)
-        if observation and good
-        else None,
-        cold=of_cold_start(memory.cold, observation, _quiet_s(observation, zero_since))
-        if observation and good
-        else memory.cold,
+        measured=booted(learned(memory.measured, samples), memory.cold, cold, samples),
+        samples=samples,
+        cold=cold,
         zero_since=zero_since,
         sampled_at=sampled_at,
     )

@@ -1,11 +1,12 @@
 """What the controller talks about: instances, an observation, a decision and its outcome."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from typing import Self
 
 from facecontroller.remembered import Launch, Memory
+from facecontroller.tokens import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,12 @@ class Config:
     """How long after its last start a stopped one is kept."""
     offerings: tuple[Offering, ...] = (Offering(),)
     """Where to launch, in order of preference."""
+    limits: Limits = field(default_factory=Limits)
+    """What EC2 takes of our calls."""
+
+
+TOKEN_BUCKET_S = 60
+"""Two equal launches within the same minute of the clock are one launch to EC2, as their client tokens are equal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from facecontroller.memory import is_old, recall, rests, unseen
 from facecontroller.model import (
     LAUNCH,
     RENAME,
+    TOKEN_BUCKET_S,
     Actions,
     Config,
     Counts,
@@ -30,8 +31,6 @@ COUNT_LAG_S = 60.0
 """For how long SQS's counts may be wrong. KEDA #7330: deleted messages reappear for up to a minute."""
 LATE = 1.5
 """How many times as long as usual a boot may take before it is not reckoned with."""
-MINUTE_S = 60
-"""Two equal launches within one minute of the clock are one launch to EC2."""
 
 
 def decide(observation: Observation | None, memory: Memory, config: Config, now: float) -> Decision:
@@ -56,7 +55,7 @@ def decide(observation: Observation | None, memory: Memory, config: Config, now:
     if not actions and RENAME not in fleet.held:
         actions = replace(actions, rename=naming.correction(observation.instances, memory, config.max_instances))
     counts = Counts(observation.demand, fleet.desired, fleet.active, fleet.owned)
-    return Decision(actions, "; ".join(reasons), _spend(memory, actions, now), counts)
+    return Decision(actions, "; ".join(reasons), _spend(memory, actions, config, now), counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +133,13 @@ def _grow(fleet: _Fleet, memory: Memory, config: Config, now: float) -> tuple[tu
     need = max(0, fleet.desired - fleet.active)
     # Binds only where more is owned than allowed: else each stopped instance has a slot of its own.
     slots = max(0, config.max_instances - (fleet.owned - len(fleet.stopped)))
-    start = _ids(fleet.startable[: min(need, slots, available(memory.tokens, "start", now))])
+    start = _ids(fleet.startable[: min(need, slots, available(memory.tokens, "start", now, config.limits))])
     room = max(0, config.max_instances - fleet.owned)
-    count = min(need - len(start), room, available(memory.tokens, "launch", now))
+    count = min(need - len(start), room, available(memory.tokens, "launch", now, config.limits))
     if count <= 0 or fleet.offering is None or LAUNCH in fleet.held:
         return start, None
     number = naming.lowest_free(fleet.numbers)
-    sequence = sum(1 for launch in memory.launches if launch.asked_at // MINUTE_S == now // MINUTE_S)
+    sequence = sum(1 for launch in memory.launches if launch.asked_at // TOKEN_BUCKET_S == now // TOKEN_BUCKET_S)
     return start, Order(count, number, fleet.offering, sequence)
 
 
@@ -198,9 +197,10 @@ def _failing(fleet: _Fleet, memory: Memory) -> set[str]:
     return {key for key in fleet.held if not memory.holds[key].capacity}
 
 
-def _spend(memory: Memory, actions: Actions, now: float) -> Memory:
-    tokens = spent(memory.tokens, "start", len(actions.start), now)
-    tokens = spent(tokens, "launch", actions.launch.count if actions.launch else 0, now)
+def _spend(memory: Memory, actions: Actions, config: Config, now: float) -> Memory:
+    launched = actions.launch.count if actions.launch else 0
+    tokens = spent(memory.tokens, "start", len(actions.start), now, config.limits)
+    tokens = spent(tokens, "launch", launched, now, config.limits)
     return replace(memory, tokens=tokens)
 
 

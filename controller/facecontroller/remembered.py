@@ -81,8 +81,8 @@ class Measured:
     """Seconds that requests were in hand, summed over the workers; old ones fade."""
     done: float = 0.0
     """Requests that left the queue meanwhile."""
-    boot_s: float | None = None
-    """Seconds from asking for an instance to its first request."""
+    boots_s: tuple[float, ...] = ()
+    """Seconds from asking for instances to the first request in hand, of the last cold starts."""
     arrivals: tuple[float, ...] = ()
     """Requests that came a second, between each two of the last samples."""
 
@@ -90,6 +90,11 @@ class Measured:
     def service_s(self) -> float | None:
         """Seconds that a worker has one request in hand, by Little's law: the mean of in flight over throughput."""
         return self.busy_s / self.done if self.done >= ENOUGH_DONE else None
+
+    @property
+    def boot_s(self) -> float | None:
+        """Seconds that a boot takes: the median, so that one that hung does not count."""
+        return median(self.boots_s) if self.boots_s else None
 
     @property
     def rate(self) -> float:
@@ -121,8 +126,8 @@ class Memory:
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
     """"start" and "launch" → what EC2 still takes of them."""
     measured: Measured = field(default_factory=Measured)
-    sample: Sample | None = None
-    """The last good one."""
+    samples: tuple[Sample, ...] = ()
+    """The last good ones of one stretch, oldest first."""
     cold: ColdStart | None = None
     """The present period of demand; None without demand."""
     zero_since: float | None = None

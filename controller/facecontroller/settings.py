@@ -6,6 +6,7 @@ from facecore.settings import AwsSettings
 from pydantic import Field, model_validator
 
 from facecontroller.model import Config, Goal, Offering
+from facecontroller.tokens import Limits
 
 _LIST = r"^[a-z0-9.-]*(,[a-z0-9.-]+)*$"
 
@@ -36,6 +37,10 @@ class Settings(AwsSettings):
     """EC2 instance types to launch, separated by commas, the preferred one first; the launch template's by default."""
     subnets: str = Field("", pattern=_LIST)
     """Subnets to launch in, separated by commas, the preferred one first; the launch template's by default."""
+    instance_tokens: int = Field(1000, ge=1, le=100_000)
+    """Instances that EC2 lets this account launch at once, and start at once; AWS raises it on request."""
+    instance_tokens_per_s: float = Field(2.0, ge=0.1, le=1000)
+    """How many more of both it allows a second."""
     price_usd_h: float = Field(0.1008, ge=0, le=1000)
     """Price of an instance in USD an hour, for the estimated cost; m7i.large in us-east-1 by default."""
     metrics_port: int = Field(0, ge=0, le=65_535)
@@ -69,4 +74,5 @@ class Settings(AwsSettings):
             offerings=tuple(
                 Offering(kind, subnet) for kind in self.instance_types.split(",") for subnet in self.subnets.split(",")
             ),
+            limits=Limits(instances=self.instance_tokens, instances_per_s=self.instance_tokens_per_s),
         )

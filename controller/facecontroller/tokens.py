@@ -4,39 +4,52 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 
 from facecontroller.remembered import Tokens
 
-CALLS_BURST, CALLS_PER_S = 5.0, 2.0
-"""RunInstances and StartInstances, each: requests at once, and a second."""
-INSTANCES_BURST, INSTANCES_PER_S = 1000.0, 2.0
-"""RunInstances and StartInstances, each: instances at once, and a second."""
 IDS_PER_CALL = 500
+LAUNCHED_PER_CALL = 1000
 
 
-def available(tokens: Mapping[str, Tokens], operation: str, now: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account's buckets hold, and what they get a second: RunInstances and StartInstances have one each."""
+
+    calls: float = 5.0
+    calls_per_s: float = 2.0
+    instances: float = 1000.0
+    """AWS raises this one and the next on request."""
+    instances_per_s: float = 2.0
+
+
+def available(tokens: Mapping[str, Tokens], operation: str, now: float, limits: Limits) -> int:
     """How many instances "start" or "launch" may take now; `now` is Unix time in seconds."""
-    full = refilled(tokens.get(operation), now)
-    return min(int(full.instances), int(full.calls) * IDS_PER_CALL if operation == "start" else int(full.calls) * 1000)
+    full = refilled(tokens.get(operation), now, limits)
+    # A tick starts in several calls, but makes one launch.
+    by_calls = int(full.calls) * IDS_PER_CALL if operation == "start" else min(1, int(full.calls)) * LAUNCHED_PER_CALL
+    return min(int(full.instances), by_calls)
 
 
-def spent(tokens: Mapping[str, Tokens], operation: str, instances: int, now: float) -> dict[str, Tokens]:
+def spent(
+    tokens: Mapping[str, Tokens], operation: str, instances: int, now: float, limits: Limits
+) -> dict[str, Tokens]:
     """The buckets after `instances` were asked for."""
     if not instances:
         return dict(tokens)
-    full = refilled(tokens.get(operation), now)
+    full = refilled(tokens.get(operation), now, limits)
     calls = ceil(instances / IDS_PER_CALL) if operation == "start" else 1
     return {**tokens, operation: Tokens(full.calls - calls, full.instances - instances, now)}
 
 
-def refilled(tokens: Tokens | None, now: float) -> Tokens:
+def refilled(tokens: Tokens | None, now: float, limits: Limits) -> Tokens:
     """The bucket as it is at `now`; a full one where nothing was taken yet."""
     if tokens is None:
-        return Tokens(CALLS_BURST, INSTANCES_BURST, now)
+        return Tokens(limits.calls, limits.instances, now)
     passed_s = max(0.0, now - tokens.at)
     return Tokens(
-        min(CALLS_BURST, tokens.calls + CALLS_PER_S * passed_s),
-        min(INSTANCES_BURST, tokens.instances + INSTANCES_PER_S * passed_s),
+        min(limits.calls, tokens.calls + limits.calls_per_s * passed_s),
+        min(limits.instances, tokens.instances + limits.instances_per_s * passed_s),
         now,
     )

@@ -94,8 +94,9 @@ def _exists(cloudformation: Any, name: str) -> bool:
 
 def _complete(aws: Aws, template: dict[str, Any], parameters: dict[str, str]) -> None:
     values = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | parameters
+    conditions = {name: _holds(condition, values) for name, condition in template["Conditions"].items()}
     for resource in template["Resources"].values():
-        properties = _resolved(resource["Properties"], values)
+        properties = _resolved(resource["Properties"], values | conditions)
         if resource["Type"] == "AWS::S3::Bucket":
             with translated(f"set up the bucket {properties['BucketName']}"):
                 _complete_bucket(aws.client("s3"), properties)
@@ -130,18 +131,35 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     return spelled
 
 
+def _holds(condition: dict[str, Any], parameters: dict[str, Any]) -> bool:
+    if "Fn::Not" in condition:
+        return not _holds(condition["Fn::Not"][0], parameters)
+    one, other = (_resolved(value, parameters) for value in condition["Fn::Equals"])
+    return bool(one == other)
+
+
 def _resolved(value: Any, parameters: dict[str, Any]) -> Any:
-    """The template's `value` with its references to parameters replaced."""
+    """The template's `value` with its references to parameters and conditions replaced."""
     if isinstance(value, list):
         return [_resolved(item, parameters) for item in value]
     if not isinstance(value, dict):
         return value
-    if "Ref" in value:
-        reference = str(parameters.get(value["Ref"]))
-        return int(reference) if reference.isdigit() else reference
+    if "Fn::If" in value:
+        condition, then, otherwise = value["Fn::If"]
+        return _resolved(then if parameters[condition] else otherwise, parameters)
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"]).replace("${Id}", str(parameters["Id"]))
-    return {name: _resolved(item, parameters) for name, item in value.items()}
+    if "Ref" in value:
+        return _reference(value["Ref"], parameters)
+    resolved = {name: _resolved(item, parameters) for name, item in value.items()}
+    return {name: item for name, item in resolved.items() if item is not None}
+
+
+def _reference(name: str, parameters: dict[str, Any]) -> int | str | None:
+    if name == "AWS::NoValue":
+        return None
+    reference = str(parameters.get(name))
+    return int(reference) if reference.isdigit() else reference
 
 
 def _register_web_host(ec2: Any, settings: EmulatorSettings) -> None:

@@ -62,7 +62,7 @@ def main() -> int:
         metrics = Metrics(CollectorRegistry(), clock)
         fleet = Ec2Fleet(Answers(clock, INSTANCES), "local", "local-worker")
         controller = Controller(queue, fleet, config, metrics, clock, meter=Meter(0.1))
-        controller._memory = Memory(measured=Measured(1000.0, 1000.0, 25.0))
+        controller._memory = Memory(measured=Measured(1000.0, 1000.0, (25.0,)))
         times_ms = [_tick_ms(controller, queue, clock) for _ in tqdm(range(TICKS), leave=False, disable=None)]
         print(
             f"{goal}: a tick with {INSTANCES} instances takes {statistics.median(times_ms):.0f} ms of our own time",

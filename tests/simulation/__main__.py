@@ -5,34 +5,52 @@ import json
 import random
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from facecontroller.tokens import Limits
 from tqdm import tqdm
 
+from simulation.compare import compare
 from simulation.draw import draw
 from simulation.policies import ORACLE, POLICIES
 from simulation.score import Score, of, oracle
-from simulation.traces import TRACES, Trace
+from simulation.traces import SERVICE_S, TRACES, Trace, served_in
 from simulation.world import World
 
 LONGEST_S = 40_000.0
 """After which a run that never ends is given up."""
+SLOW_S = 2.0
+"""From which on a run says how long it took."""
 
 
 def main() -> int:
     """Runs what was asked for; returns the exit status."""
     options = _options()
+    traces, policies = options.trace or [*TRACES], options.policy or [ORACLE, *POLICIES]
+    if options.seeds:
+        compare(
+            traces,
+            [policy for policy in policies if policy != ORACLE],
+            options.seeds,
+            lambda name, seed: _trace(name, seed, options),
+            lambda trace, policy, seed: of(_run(trace, policy, seed)),
+        )
+        return 0
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     summary: dict[str, dict[str, dict[str, float]]] = {}
     runs: dict[str, dict[str, World]] = {}
-    for name in options.trace or TRACES:
-        trace = TRACES[name](np.random.default_rng(options.seed))
+    for name in traces:
+        trace = _trace(name, options.seed, options)
         summary[name], runs[name] = {}, {}
-        for policy in options.policy or [ORACLE, *POLICIES]:
-            score = oracle(trace)[0] if policy == ORACLE else _run(trace, policy, options.seed, runs[name])
+        for policy in policies:
+            if policy == ORACLE:
+                score = oracle(trace)[0]
+            else:
+                world = runs[name][policy] = _run(trace, policy, options.seed)
+                score = of(world)
             summary[name][policy] = asdict(score)
             _print(name, policy, score, summary[name])
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -41,13 +59,20 @@ def main() -> int:
     return 0
 
 
-def _run(trace: Trace, policy: str, seed: int, runs: dict[str, World]) -> Score:
+def _trace(name: str, seed: int, options: argparse.Namespace) -> Trace:
+    trace = served_in(TRACES[name](np.random.default_rng(seed)), options.service_s)
+    return replace(trace, limits=Limits(instances=options.instance_tokens))
+
+
+def _run(trace: Trace, policy: str, seed: int) -> World:
     began = time.monotonic()
-    world = runs[policy] = World(trace, POLICIES[policy], random.Random(f"{seed}/{trace.name}").randrange(2**32))
+    world = World(trace, POLICIES[policy], random.Random(f"{seed}/{trace.name}").randrange(2**32))
     with tqdm(desc=f"{trace.name} {policy}", unit=" virtual s", delay=2, leave=False, disable=None) as bar:
         world.run(LONGEST_S, lambda now: bar.update(now - bar.n))
-    sys.stderr.write(f"{trace.name} {policy}: {time.monotonic() - began:.1f} s\n")
-    return of(world)
+    took_s, most = time.monotonic() - began, max(world.series.instances)
+    if took_s >= SLOW_S:
+        sys.stderr.write(f"{trace.name} {policy}: {took_s:.1f} s to simulate, {most} instances at most\n")
+    return world
 
 
 def _print(trace: str, policy: str, score: Score, rows: dict[str, dict[str, float]]) -> None:
@@ -65,8 +90,13 @@ def _print(trace: str, policy: str, score: Score, rows: dict[str, dict[str, floa
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=0, help="compare the policies over seeds 1 to this")
     parser.add_argument("--trace", action="append", choices=[*TRACES])
     parser.add_argument("--policy", action="append", choices=[ORACLE, *POLICIES])
+    parser.add_argument("--service-s", type=float, default=SERVICE_S, help="mean seconds that a request takes")
+    parser.add_argument(
+        "--instance-tokens", type=int, default=Limits().instances, help="instances that EC2 lets us launch at once"
+    )
     parser.add_argument("--out", default="build/simulation")
     return parser.parse_args()
 

@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from facecontroller.memory import CAPACITY_HOLD_S
-from facecontroller.model import LAUNCH, Actions, Failure, Instance, Order, Outcome, State
+from facecontroller.meter import LEAST_BILLED_S
+from facecontroller.model import LAUNCH, TOKEN_BUCKET_S, Actions, Failure, Instance, Order, Outcome, State
 from facecontroller.remembered import Launch
 
 from simulation.traces import Trace
@@ -14,10 +14,7 @@ COLD_S, WARM_S, AFTER_RUNNING_S = 25.8, 21.2, 3.2
 """ELASTICITY.md: a cold launch, a start, and the part of both that follows `running`."""
 STOPPING_S = 5.0
 MOST_LAG_S = 2.0
-LEAST_BILLED_S = 60.0
 USD_PER_HOUR = 0.1008
-HELD_S = CAPACITY_HOLD_S
-"""Re-exported for the bound of I4."""
 
 
 @dataclass(slots=True)
@@ -68,7 +65,8 @@ class SimEc2:
     ) -> None:
         self._trace, self._rng, self._later = trace, rng, later
         self._booted, self._halted = booted, halted
-        self._buckets = {name: (Bucket(5, 2), Bucket(1000, 2)) for name in ("start", "launch")}
+        calls, instances = astuple(trace.limits)[:2], astuple(trace.limits)[2:]
+        self._buckets = {name: (Bucket(*calls), Bucket(*instances)) for name in ("start", "launch")}
         self._launches: dict[str, tuple[Order, list[str]]] = {}
         self.machines: dict[str, SimMachine] = {}
         self.seen: dict[str, Instance] = {}
@@ -128,7 +126,7 @@ class SimEc2:
         return tuple(started)
 
     def _launch(self, order: Order, now: float, failures: list[Failure]) -> Launch | None:
-        token = f"{order.offering.key}/{now // 60:.0f}/{order.sequence}"
+        token = f"{order.offering.key}/{now // TOKEN_BUCKET_S:.0f}/{order.sequence}"
         former, ids = self._launches.get(token, (order, []))
         if former != order:
             failures.append(Failure("launch", LAUNCH, "IdempotentParameterMismatch", ""))

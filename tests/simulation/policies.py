@@ -29,7 +29,14 @@ class Production:
 
     def __init__(self, trace: Trace, goal: Goal, measured: Measured | None = None) -> None:
         self._config = Config(
-            trace.max_instances, 300, 300, 86_400, goal, warm_pool=trace.max_instances, offerings=trace.offerings
+            trace.max_instances,
+            boot_timeout_s=300,
+            reap_after_s=300,
+            max_age_s=86_400,
+            goal=goal,
+            warm_pool=trace.max_instances,
+            offerings=trace.offerings,
+            limits=trace.limits,
         )
         self.memory = Memory(measured=measured or Measured())
 
@@ -122,9 +129,9 @@ def queued_minus_running(trace: Trace) -> Policy:
 
 
 @cache
-def measured_before() -> Measured:
+def measured_before(service_s: float) -> Measured:
     """What the controller has learned from a burst of the day before: before that, `frugal` is `demand`."""
-    from simulation.traces import burst
+    from simulation.traces import burst, served_in
     from simulation.world import World
 
     made: list[Production] = []
@@ -133,13 +140,13 @@ def measured_before() -> Measured:
         made.append(Production(trace, Goal.DEMAND))
         return made[-1]
 
-    World(burst(np.random.default_rng(0)), make, 0).run(1000.0)
+    World(served_in(burst(np.random.default_rng(0)), service_s), make, 0).run(1000.0)
     return made[0].memory.measured
 
 
 POLICIES: dict[str, Callable[[Trace], Policy]] = {
     "demand": lambda trace: Production(trace, Goal.DEMAND),
-    "frugal": lambda trace: Production(trace, Goal.FRUGAL, measured_before()),
+    "frugal": lambda trace: Production(trace, Goal.FRUGAL, measured_before(trace.mean_service_s)),
     "visible-cooldown": visible_cooldown,
     "backlog-tracking": backlog_tracking,
     "queued-minus-running": queued_minus_running,

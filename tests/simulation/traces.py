@@ -1,10 +1,11 @@
 """The traces: when requests come, how long each takes, and what goes wrong meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from facecontroller.model import Offering
+from facecontroller.tokens import Limits
 
 SERVICE_S = 1.0
 """Mean seconds that a worker has a request in hand."""
@@ -36,6 +37,10 @@ class Faults:
     """Whether a second controller acts at the same time, as where there is no lease."""
 
 
+CALM = Faults(duplicate=0, false_zero=0, stale=0, lost_answer=0, hang=0, crash=0)
+"""Good weather."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """Requests by arrival, in seconds from the start, and the world that they meet."""
@@ -43,6 +48,8 @@ class Trace:
     name: str
     arrivals: np.ndarray
     service_s: np.ndarray
+    mean_service_s: float = SERVICE_S
+    """Of the distribution that `service_s` is drawn from."""
     max_instances: int = 15
     offerings: tuple[Offering, ...] = (Offering("m7i.large", "subnet-a"), Offering("m7i.large", "subnet-b"))
     dry: tuple[tuple[str, float, float], ...] = ()
@@ -50,11 +57,18 @@ class Trace:
     outages: tuple[tuple[float, float], ...] = ()
     """(from, to): no call to AWS by the controller succeeds then."""
     faults: Faults = field(default_factory=Faults)
+    limits: Limits = field(default_factory=Limits)
+    """What EC2 takes of the account's calls."""
 
 
 def _trace(name: str, arrivals: np.ndarray, rng: np.random.Generator, **rest: object) -> Trace:
     service = rng.lognormal(np.log(SERVICE_S) - SPREAD**2 / 2, SPREAD, len(arrivals))
     return Trace(name, np.sort(arrivals), service, **rest)  # type: ignore[arg-type]
+
+
+def served_in(trace: Trace, service_s: float) -> Trace:
+    """The same requests, where a worker has one in hand for so many seconds in the mean."""
+    return replace(trace, service_s=trace.service_s * (service_s / trace.mean_service_s), mean_service_s=service_s)
 
 
 def burst(rng: np.random.Generator) -> Trace:

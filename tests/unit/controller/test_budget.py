@@ -6,8 +6,8 @@ import pytest
 from facecontroller.memory import CAPACITY_HOLD_S, remember
 from facecontroller.model import Actions, Config, Failure, Instance, Observation, Offering, Order, Outcome, State
 from facecontroller.policy import decide
-from facecontroller.remembered import Boots, Launch, Measured, Memory
-from facecontroller.tokens import CALLS_BURST, INSTANCES_BURST, available, refilled, spent
+from facecontroller.remembered import Boots, Launch, Memory
+from facecontroller.tokens import Limits, available, refilled, spent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,19 +87,22 @@ def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
     assert memory.boots == {"i-1": Boots(2, NOW), "i-2": Boots(2, NOW)}
 
 
-@given(st.lists(st.tuples(st.integers(0, 3000), st.floats(0, 100)), max_size=30))
-def test_i12_what_the_buckets_allow_never_empties_them(wishes: list[tuple[int, float]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.floats(0, 100)), max_size=30),
+    st.sampled_from([Limits(), Limits(instances=10_000), Limits(calls=1, instances_per_s=0.5)]),
+)
+def test_i12_what_the_buckets_allow_never_empties_them(wishes: list[tuple[int, float]], limits: Limits) -> None:
     for operation in ("start", "launch"):
         tokens, now, taken = {}, NOW, 0
         for wish, passed_s in wishes:
             now += passed_s
-            count = min(wish, available(tokens, operation, now))
-            tokens = spent(tokens, operation, count, now)
+            count = min(wish, available(tokens, operation, now, limits))
+            tokens = spent(tokens, operation, count, now, limits)
             taken += count
-            left = refilled(tokens.get(operation), now)
-            assert 0 <= left.calls <= CALLS_BURST
-            assert 0 <= left.instances <= INSTANCES_BURST
-        assert taken <= INSTANCES_BURST + 2.0 * (now - NOW) + 1e-6
+            left = refilled(tokens.get(operation), now, limits)
+            assert 0 <= left.calls <= limits.calls
+            assert 0 <= left.instances <= limits.instances
+        assert taken <= limits.instances + limits.instances_per_s * (now - NOW) + 1e-6
 
 
 def test_i12_a_flood_is_started_and_launched_as_fast_as_ec2_takes_it() -> None:
@@ -110,33 +113,20 @@ def test_i12_a_flood_is_started_and_launched_as_fast_as_ec2_takes_it() -> None:
     assert len(decide(seen(20_000, stopped(3000), at=NOW + 10), memory, config, NOW + 10).actions.start) == 20
 
 
+def test_i12_an_account_whose_limits_were_raised_launches_a_thousand_a_tick() -> None:
+    memory, config = Memory(), replace(CONFIG, max_instances=10_000, limits=Limits(instances=10_000))
+    for second in range(10):
+        at = NOW + second
+        decision = decide(seen(20_000, at=at), memory, config, at)
+        assert decision.actions.launch is not None
+        assert decision.actions.launch.count == 1000
+        launch = Launch(at, 1, 1000, f"t{second}", tuple(f"i-{second}-{n}" for n in range(1000)))
+        memory = remember(decision.memory, Outcome(launched=(launch,)), at)
+    assert decide(seen(20_000, at=NOW + 10), memory, config, NOW + 10).actions.launch is None
+
+
 def test_actions_beyond_a_ticks_calls_wait_for_the_next() -> None:
     actions = Actions(("i-1",), Order(1, 1), ("i-2",), ("i-3",))
     assert actions.limited(2) == Actions(("i-1",), Order(1, 1))
     assert actions.limited(3) == replace(actions, stop=())
     assert actions.limited(0) == Actions()
-
-
-def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
-    memory = Memory()
-    for second in range(21):
-        at = NOW + second
-        memory = decide(seen(max(0, 40 - 2 * second), in_flight=4, at=at), memory, CONFIG, at).memory
-    assert memory.measured.service_s == pytest.approx(2.0)
-
-
-def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
-    memory = decide(seen(1), Memory(), CONFIG, NOW).memory
-    memory = remember(memory, Outcome(launched=(Launch(NOW, 1, 1, "t", ("i-1",)),)), NOW)
-    memory = decide(seen(0, at=NOW + 10), memory, CONFIG, NOW + 10).memory
-    running = (Instance("i-1", 1, State.RUNNING, "ami", NOW, NOW),)
-    for later_s, in_flight in ((20, 0), (24, 1), (30, 1)):
-        memory = decide(seen(1, running, in_flight, NOW + later_s), memory, CONFIG, NOW + later_s).memory
-    assert memory.measured.boot_s == 24
-    assert memory.cold is not None
-    assert (memory.cold.running_at, memory.cold.working_at) == (NOW + 20, NOW + 24)
-
-
-def test_the_rate_of_arrivals_is_that_of_a_stream_and_not_of_a_burst() -> None:
-    assert Measured(arrivals=(0.0, 0.0, 100.0)).rate == 0
-    assert Measured(arrivals=(2.0, 0.0, 3.0)).rate == 2

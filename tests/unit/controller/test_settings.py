@@ -3,6 +3,7 @@
 import pytest
 from facecontroller.model import Config
 from facecontroller.settings import Settings
+from facecontroller.tokens import Limits
 from facecore.errors import SettingsError
 from facecore.settings import load
 
@@ -27,6 +28,11 @@ def test_offerings_are_the_types_in_each_subnet_in_order() -> None:
     ]
 
 
+def test_an_account_whose_limits_were_raised_says_so() -> None:
+    variables = {"EFACE_ID": "x1", "EFACE_INSTANCE_TOKENS": "10000", "EFACE_INSTANCE_TOKENS_PER_S": "20"}
+    assert load(Settings, variables).config().limits == Limits(instances=10_000, instances_per_s=20)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -40,6 +46,7 @@ def test_offerings_are_the_types_in_each_subnet_in_order() -> None:
         ("METRICS_PORT", "65536"),
         ("POLICY", "generous"),
         ("WARM_POOL", "-1"),
+        ("INSTANCE_TOKENS", "0"),
         ("SUBNETS", "subnet-1,,subnet-2"),
     ],
 )

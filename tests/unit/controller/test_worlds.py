@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from facecontroller.model import Actions, Goal, Observation
+from facecontroller.tokens import Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.policies import POLICIES, Production
 from simulation.score import of, oracle
-from simulation.traces import SERVICE_S, Faults, Trace, burst
+from simulation.traces import CALM, SERVICE_S, Faults, Trace, burst
 from simulation.world import World
 
 LONGEST_S = 20_000.0
@@ -35,7 +36,7 @@ def traces(draw: st.DrawFn) -> Trace:
     since, length = draw(st.floats(0, 200)), draw(st.sampled_from([0.0, 60.0, 200.0]))
     dry = (("m7i.large@subnet-a", since, since + length),) if draw(st.booleans()) else ()
     outages = ((since, since + length),) if draw(st.booleans()) else ()
-    return Trace("any", np.array(arrivals), service, draw(st.integers(1, 6)), dry=dry, outages=outages)
+    return Trace("any", np.array(arrivals), service, max_instances=draw(st.integers(1, 6)), dry=dry, outages=outages)
 
 
 @pytest.mark.parametrize("goal", [*Goal])
@@ -58,7 +59,7 @@ def test_i1_i3_i5_i11_every_request_is_settled_within_the_cap_and_nothing_runs_o
 @HOURS_WORLDS
 @given(trace=traces(), seed=st.integers(0, 2**16))
 def test_i4_in_good_weather_an_instance_works_for_the_first_request_within_a_minute(trace: Trace, seed: int) -> None:
-    calm = replace(trace, dry=(), outages=(), faults=Faults(0, 0, 0, 0, 0, 0))
+    calm = replace(trace, dry=(), outages=(), faults=CALM)
     world = World(calm, POLICIES["demand"], seed)
     world.run(LONGEST_S)
     assert world.replied_at[0] - trace.arrivals[0] <= 60 + trace.service_s[0]
@@ -80,6 +81,16 @@ def test_i7_a_controller_that_forgets_all_at_every_other_tick_still_serves_a_bur
     assert world.is_over()
     assert not np.isnan(world.replied_at).any()
     assert world.ec2.most_alive <= trace.max_instances
+
+
+@pytest.mark.parametrize(("limits", "most"), [(Limits(), 1100), (Limits(instances=10_000), 2500)])
+def test_a_flood_gets_as_many_instances_as_ec2_takes_calls_for(limits: Limits, most: int) -> None:
+    count = 2500
+    trace = Trace("flood", np.zeros(count), np.full(count, 60.0), max_instances=count, faults=CALM, limits=limits)
+    world = World(trace, POLICIES["demand"], 1)
+    world.run(50.0)
+    assert world.ec2.most_alive == pytest.approx(most, rel=0.02)
+    assert world.ec2.throttled == 0
 
 
 @pytest.mark.parametrize("policy", POLICIES)

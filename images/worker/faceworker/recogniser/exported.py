@@ -12,7 +12,7 @@ WEIGHTS_KEY = "weights_sha256"
 """Metadata of an exported network: SHA-256 of the weights it was made of, in hexadecimal."""
 FORMAT_KEY = "export_format"
 """Metadata of an exported network: the version of the export that made it."""
-EXPORT_FORMAT = "1"
+EXPORT_FORMAT = "3"
 """Changes with anything that makes other networks of the same weights."""
 FP32, INT8 = "fp32", "int8"
 PRECISIONS = (FP32, INT8)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from faceworker.recogniser import memory
 from faceworker.recogniser.extraction import Extractor
 from faceworker.recogniser.gallery import Gallery
 from faceworker.recogniser.interface import Recognition
+from faceworker.recogniser.memory import Growth
 from faceworker.recogniser.models import Crop, spec
 
 
@@ -19,6 +19,7 @@ class MatchingRecogniser:
             gallery.must_be_of(extractor.model)
         self._extractor = extractor
         self._gallery = gallery
+        self._growth = Growth()
         self._crop = Crop(spec(extractor.model).crop_px) if gallery is None else gallery.crop
 
     @property
@@ -31,7 +32,7 @@ class MatchingRecogniser:
         try:
             return self._recognise(image)
         finally:
-            memory.give_back()
+            self._growth.check()
 
     def _recognise(self, image: bytes) -> Recognition:
         start = perf_counter()

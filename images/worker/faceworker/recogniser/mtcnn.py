@@ -22,7 +22,10 @@ PROPOSAL_SCORE, REFINED_SCORE, FACE_SCORE = 0.6, 0.7, 0.7
 """Least score to pass each of the three networks; facenet-pytorch's defaults."""
 _CELL_PX, _STRIDE_PX = 12, 2
 _REFINE_PX, _OUTPUT_PX = 24, 48
-_BATCH = 512
+_BATCH = 64
+"""Crops that a network takes at once: more of them fall out of the processor's cache and take memory."""
+_ROWS = 128
+"""Boxes that are compared with all others at once."""
 _LANDMARKS = 5
 
 Floats = NDArray[np.float32]
@@ -34,11 +37,11 @@ class Networks:
     """The three networks; each takes pixels, float32 [n, height, width, 3] of 0 to 255."""
 
     proposal: Network
-    """Offsets [n, 4, rows, columns] and scores [n, 2, rows, columns], a cell for each 2 px."""
+    """Offsets [n, 4, rows, columns] and scores [n, 1, rows, columns], a cell for each 2 px."""
     refinement: Network
-    """Of crops of 24 px: offsets [n, 4] and scores [n, 2]."""
+    """Of crops of 24 px: offsets [n, 4] and scores [n, 1]."""
     output: Network
-    """Of crops of 48 px: offsets [n, 4], landmarks [n, 10] in parts of the box, x before y, and scores [n, 2]."""
+    """Of crops of 48 px: offsets [n, 4], landmarks [n, 10] in parts of the box, x before y, and scores [n, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,34 +84,47 @@ def suppress(boxes: Floats, scores: Floats, limit: float) -> NDArray[np.intp]:
 
     A box goes where its intersection over union with a box of a higher score is over `limit`.
     """
-    left, top, right, bottom = boxes.T
-    areas = (right - left) * (bottom - top)
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
-        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+    left, top, right, bottom = boxes[order].T
+    areas = (right - left) * (bottom - top)
+
+    def over(first: int, last: int) -> NDArray[np.bool_]:
+        width = np.minimum(right[first:last, None], right) - np.maximum(left[first:last, None], left)
+        height = np.minimum(bottom[first:last, None], bottom) - np.maximum(top[first:last, None], top)
         shared = np.maximum(width, 0) * np.maximum(height, 0)
-        order = rest[shared <= limit * (areas[best] + areas[rest] - shared)]
-    return np.array(kept, dtype=np.intp)
+        overlap: NDArray[np.bool_] = shared > limit * (areas[first:last, None] + areas - shared)
+        return overlap
+
+    return order[_best(len(order), over)]
 
 
 def suppress_contained(boxes: Floats, scores: Floats, limit: float) -> NDArray[np.intp]:
     """As `suppress`, by intersection over the smaller area, with upstream's count of both border pixels."""
-    left, top, right, bottom = boxes.T
+    order = np.argsort(scores)[::-1]
+    left, top, right, bottom = boxes[order].T
     areas = (right - left + 1) * (bottom - top + 1)
-    order = np.argsort(scores)
-    kept = []
-    while order.size:
-        best, rest = order[-1], order[:-1]
-        kept.append(best)
-        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + 1
-        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + 1
+
+    def over(first: int, last: int) -> NDArray[np.bool_]:
+        width = np.minimum(right[first:last, None], right) - np.maximum(left[first:last, None], left) + 1
+        height = np.minimum(bottom[first:last, None], bottom) - np.maximum(top[first:last, None], top) + 1
         shared = np.maximum(width, 0) * np.maximum(height, 0)
-        order = rest[shared / np.minimum(areas[best], areas[rest]) <= limit]
-    return np.array(kept, dtype=np.intp)
+        overlap: NDArray[np.bool_] = shared / np.minimum(areas[first:last, None], areas) > limit
+        return overlap
+
+    return order[_best(len(order), over)]
+
+
+def _best(count: int, over: Callable[[int, int], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Which of `count` boxes, best first, no better one that stays overlaps too much: bool [count].
+
+    `over(first, last)` says whom each of the boxes from first to last overlaps too much, bool [last - first, count].
+    """
+    stays = np.ones(count, dtype=np.bool_)
+    for first in range(0, count, _ROWS):
+        for i, overlapped in enumerate(over(first, first + _ROWS), first):
+            if stays[i]:
+                stays[i + 1 :] &= ~overlapped[i + 1 :]
+    return stays
 
 
 def _proposed(sampler: AreaSampler, network: Network) -> Floats:
@@ -118,7 +134,7 @@ def _proposed(sampler: AreaSampler, network: Network) -> Floats:
     for scale in scales(height, width):
         resized = sampler.resized(int(height * scale + 1), int(width * scale + 1))
         offsets, scores = network(resized[None])
-        found = _cells(offsets[0], scores[0, 1], scale)
+        found = _cells(offsets[0], scores[0, 0], scale)
         proposals.append(found[suppress(found[:, :4], found[:, 4], 0.5)])
     found = np.concatenate(proposals)
     found = found[suppress(found[:, :4], found[:, 4], 0.7)]
@@ -141,8 +157,8 @@ def _refined(sampler: AreaSampler, boxes: Floats, network: Network) -> Floats:
     if not len(boxes):
         return boxes
     offsets, scores = _batched(network, sampler, boxes, _REFINE_PX)
-    passed = scores[:, 1] > np.float32(REFINED_SCORE)
-    boxes, score, offsets = boxes[passed], scores[passed, 1], offsets[passed]
+    passed = scores[:, 0] > np.float32(REFINED_SCORE)
+    boxes, score, offsets = boxes[passed], scores[passed, 0], offsets[passed]
     kept = suppress(boxes, score, 0.7)
     return _square(_moved(boxes[kept], offsets[kept]))
 
@@ -152,8 +168,8 @@ def _landmarked(sampler: AreaSampler, boxes: Floats, network: Network) -> Found:
     if not len(boxes):
         return _nothing()
     offsets, marks, scores = _batched(network, sampler, boxes, _OUTPUT_PX)
-    passed = scores[:, 1] > np.float32(FACE_SCORE)
-    boxes, score, offsets, marks = boxes[passed], scores[passed, 1], offsets[passed], marks[passed]
+    passed = scores[:, 0] > np.float32(FACE_SCORE)
+    boxes, score, offsets, marks = boxes[passed], scores[passed, 0], offsets[passed], marks[passed]
     if not len(boxes):
         return _nothing()
     sides = boxes[:, 2:] - boxes[:, :2] + 1

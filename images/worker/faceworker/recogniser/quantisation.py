@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-_KINDS = ["Conv", "Add", "Concat", "MaxPool", "AveragePool"]
+_KINDS = ["Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool"]
 """Nodes that compute in int8. The last layers stay in fp32: they take no time, and the embedding is theirs."""
 
 
