@@ -93,7 +93,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/cfn-lint deploy/*.yaml
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile \
-	  local/machine/Dockerfile local/registry/Dockerfile tests/registry/Dockerfile
+	  local/machine/Dockerfile tests/registry/Dockerfile
 	@$(BIN)/shellcheck $$(git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh$$')
 	@packer/check
 

@@ -9,13 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import container_images
 import docker
 import docker.errors
-from embedded_stack import ROOT
 from stack import Stack
 
 LOCALSTACK = "localstack/localstack:4.14.0"
-REGISTRY_IMAGE = "elastic-face-test/registry"
 REGISTRY = "registry:5000"
 READY_IN_S = 90.0
 
@@ -65,7 +64,7 @@ class Cloud:
 def running_cloud() -> Iterator[Cloud]:
     """An empty account, while the block runs; nothing of it is left then."""
     engine = docker.from_env()
-    engine.images.build(path=str(ROOT / "local/registry"), tag=REGISTRY_IMAGE, rm=True)
+    registry_image = container_images.registry(engine)
     name = f"elastic-face-test-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
         network = engine.networks.create(name)
@@ -73,7 +72,7 @@ def running_cloud() -> Iterator[Cloud]:
         localstack = _started(
             engine, stack, name, "localstack", image=LOCALSTACK, port="4566/tcp", environment=_LOCALSTACK
         )
-        registry = _started(engine, stack, name, "registry", image=REGISTRY_IMAGE, port="5000/tcp", environment={})
+        registry = _started(engine, stack, name, "registry", image=registry_image, port="5000/tcp", environment={})
         until(lambda: _answers(f"http://{localstack}/_localstack/health"), READY_IN_S, "LocalStack does not answer")
         until(lambda: _answers(f"http://{registry}/v2/"), READY_IN_S, "the registry does not answer")
         yield Cloud(engine, name, f"http://{localstack}", registry)

@@ -1,9 +1,11 @@
 """The container images of this checkout, under names of their own, so that a stack that runs keeps its own."""
 
 import subprocess
+from typing import Any
 
 from embedded_stack import ROOT
 
+_REGISTRY = "elastic-face-test/registry"
 _BUILDS = {
     "web": ["--file", "images/web/Dockerfile"],
     "controller": ["--file", "controller/Dockerfile"],
@@ -34,3 +36,9 @@ def built(program: str) -> str:
     build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=540, check=False)
     assert build.returncode == 0, build.stderr
     return name
+
+
+def registry(engine: Any) -> str:
+    """The image of a registry; it asks for no password unless its environment says so."""
+    engine.images.build(path=str(ROOT / "tests/registry"), tag=_REGISTRY, rm=True)
+    return _REGISTRY

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import container_images
 import docker
 import httpx
 import moto_account
 import numpy as np
 import pytest
 from compose_stack import require_engine
-from embedded_stack import free_ports
+from docker.types import Mount
+from embedded_stack import ROOT, free_ports
 from facedeploy import builds, push
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
@@ -23,19 +24,30 @@ from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
 from moto_account import PASSWORD, MotoAccount
 
-FOLDER = Path(__file__).parents[1] / "registry"
+USERS = "/etc/elastic-face/users"
 
 
 @pytest.fixture(scope="module")
-def registry(credentials: None) -> Iterator[str]:
+def registry(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Host and port of a registry whose user is ECR's."""
     require_engine()
-    tag = "elastic-face-test/registry"
-    arguments = ["--build-arg", "USER_NAME=AWS", "--build-arg", f"PASSWORD={PASSWORD}"]
-    subprocess.run(["docker", "build", "--quiet", "--tag", tag, *arguments, FOLDER], check=True, capture_output=True)
-    [port] = free_ports(1)
     engine = docker.from_env()
-    container = engine.containers.run(tag, detach=True, remove=True, ports={"5000/tcp": ("127.0.0.1", port)})
+    image = container_images.registry(engine)
+    users = tmp_path_factory.mktemp("registry") / "users"
+    users.write_bytes(engine.containers.run(image, ["htpasswd", "-Bbn", "AWS", PASSWORD], remove=True))
+    [port] = free_ports(1)
+    container = engine.containers.run(
+        image,
+        detach=True,
+        remove=True,
+        ports={"5000/tcp": ("127.0.0.1", port)},
+        mounts=[Mount(USERS, str(users), type="bind", read_only=True)],
+        environment={
+            "REGISTRY_AUTH": "htpasswd",
+            "REGISTRY_AUTH_HTPASSWD_REALM": "tests",
+            "REGISTRY_AUTH_HTPASSWD_PATH": USERS,
+        },
+    )
     try:
         yield f"127.0.0.1:{port}"
     finally:
@@ -79,7 +91,7 @@ def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
     s3 = caller.s3
     s3.create_bucket(Bucket=settings.gallery_bucket)
     s3.put_bucket_versioning(Bucket=settings.gallery_bucket, VersioningConfiguration={"Status": "Enabled"})
-    faces = FOLDER.parent / "faces/gallery"
+    faces = ROOT / "tests/faces/gallery"
     # As on a machine that did not push it.
     docker.from_env().images.remove(builds.read_images(settings).worker, force=True)
     enroll(caller, settings.model_copy(update={"gallery": faces}))
@@ -88,7 +100,7 @@ def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
     with pytest.raises(DeployError, match="no folder"):
         enroll(caller, settings.model_copy(update={"gallery": faces / "nobody"}))
     with pytest.raises(DeployError, match="nobody was enrolled"):
-        enroll(caller, settings.model_copy(update={"gallery": FOLDER}))
+        enroll(caller, settings.model_copy(update={"gallery": ROOT / "tests/registry"}))
 
 
 def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_path: Path) -> None:
