@@ -1,11 +1,11 @@
 """The rewritten networks of the detector: the same numbers as facenet-pytorch's own."""
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from faceworker.recogniser import torch_export, torchvision_ops
 from faceworker.recogniser.exported import OUTPUT, PROPOSAL, REFINEMENT
+from faceworker.recogniser.private_onnxruntime import onnxruntime
 
 
 def scores_of_both(stage: str, side_px: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from facecore.errors import WeightsError
 from numpy.typing import NDArray
 
 from faceworker.recogniser.exported import EXPORT_FORMAT, FORMAT_KEY, WEIGHTS_KEY
+from faceworker.recogniser.private_onnxruntime import onnxruntime
 
 Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
 _ERRORS_ONLY = 3

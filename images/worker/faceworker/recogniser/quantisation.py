@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from faceworker.recogniser import private_onnxruntime  # noqa: F401  before any other part of it
+
+# isort: split
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
