@@ -96,6 +96,7 @@ def test_requests_that_a_killed_web_tier_accepted_are_still_carried_out(fragile:
     assert results <= stored
     # A photograph may have been stored, and its request not sent yet: at most one for each thread that calls AWS.
     assert len(stored - results) <= AWS_THREADS
+    _until(lambda: fragile.service("web").health == "healthy")
     assert fragile.send("again.jpg", b"a photograph").text == "again.jpg:unknown"
     assert fragile.depth(fragile.settings.dead_queue) == 0
 
