@@ -11,7 +11,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # up, else containers where a Docker engine answers.
 STACK ?= $(shell cat .run/stack 2>/dev/null || local/compose available || echo embedded)
 STACK := $(STACK)
-STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m embedded)
+STACK_COMMAND = $(if $(filter compose,$(STACK)),local/compose,$(BIN)/python -m facelocal.stack)
 STACK_READY = $(if $(filter compose,$(STACK)),,.venv/.ready)
 
 # The property tests of the controller, which FUZZ runs at length.
@@ -134,7 +134,7 @@ bench-gallery: .venv/.ready ## Measure matches against a gallery of 1,000,000 em
 
 .PHONY: parity
 parity: .venv/.ready ## Compare the engines on all photographs and 200 variations (FACES_FOLDER=more photographs)
-	@PYTHONPATH=tests $(BIN)/python tests/parity.py
+	@PYTHONPATH=tests $(BIN)/python tools/parity.py
 
 .PHONY: fuzz
 fuzz: .venv/.ready ## Recognise 10,000 damaged images: a result or a named error, nothing else
@@ -152,4 +152,4 @@ simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frug
 
 .PHONY: mutate-rules
 mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md
-	@PYTHONPATH=tests $(BIN)/python tests/mutate_rules.py
+	@PYTHONPATH=tests $(BIN)/python tools/mutate_rules.py

@@ -1,7 +1,6 @@
 """Fixtures that all tests share: an emulator of AWS as a process of its own, and a fresh deployment in it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,24 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emulator import resources
-from emulator.settings import EmulatorSettings
 from facecore.aws import Aws
-
-ROOT = Path(__file__).parents[1]
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-def free_port() -> int:
-    """A port on the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from facelocal.emulator import resources
+from facelocal.emulator.settings import EmulatorSettings
+from support.ground import CREDENTIALS, ROOT, free_port
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,7 +38,7 @@ def aws_endpoint(credentials: None, tmp_path_factory: pytest.TempPathFactory) ->
     }
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "emulator", "serve"], env=environment, stdout=stream, stderr=stream
+            [sys.executable, "-m", "facelocal.emulator", "serve"], env=environment, stdout=stream, stderr=stream
         )
     try:
         _wait_for("resources_ready", process, log)

@@ -15,6 +15,10 @@ MAX_KEY_BYTES = 255
 MAX_SUBJECT_BYTES = 255
 MAX_ERROR_TEXT_CHARS = 200
 MAX_TIMINGS = 12
+UNKNOWN = "unknown"
+"""The text of a face that is close enough to no subject, and the kind of that reply."""
+RECOGNISED = "recognised"
+"""The kind of a reply that names a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class ResultError:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a request: a subject, nobody (both None: `unknown`), or an error."""
+    """The answer to a request: a subject, `unknown` where `subject` and `error` are None, or an error."""
 
     id: str
     subject: str | None
@@ -70,6 +74,20 @@ class Reply:
     """EC2 instance id of the worker that answered."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds by phase."""
+
+    @property
+    def text(self) -> str:
+        """The prediction as people and the out-bucket get it: the subject, `unknown`, or `<code>: <sentence>`."""
+        if self.error is not None:
+            return f"{self.error.code}: {self.error.text}"
+        return UNKNOWN if self.subject is None else self.subject
+
+    @property
+    def kind(self) -> str:
+        """What may be counted and logged of it: `recognised`, `unknown` or the error's code. Never who it is."""
+        if self.error is not None:
+            return self.error.code
+        return UNKNOWN if self.subject is None else RECOGNISED
 
     def encode(self) -> str:
         """JSON text of at most 1,024 bytes that `decode` takes; raises EncodeError."""
@@ -97,7 +115,7 @@ def _encode(fields: dict[str, Any], decode: Callable[[str], object]) -> str:
         # The sender finds its own mistake here; at the other end it would be a request that is never answered.
         decode(text)
     except DecodeError as error:
-        raise EncodeError(f"a message that nobody could read: {error}") from error
+        raise EncodeError(f"the receiver could not decode this message: {error}") from error
     size_bytes = len(text.encode())
     if size_bytes > MAX_MESSAGE_BYTES:
         raise EncodeError(f"a message takes {size_bytes} bytes, over the limit of {MAX_MESSAGE_BYTES}")

@@ -1,11 +1,11 @@
-"""A versioned bucket of S3: put, get, and a check whether an object changed."""
+"""A versioned bucket: put, get, and a check whether an object changed. `S3Bucket` is the one on AWS."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from facecore.aws import translated
 from facecore.errors import RefusedError, TooLargeError
@@ -25,12 +25,10 @@ class StoredObject:
     etag: str
 
 
-class Bucket:
-    """One bucket, by name. Every method raises the AWS errors of `facecore.errors`."""
+class Bucket(Protocol):
+    """What the programs ask of a bucket. Every method raises the AWS errors of `facecore.errors`."""
 
-    def __init__(self, client: S3Client, name: str) -> None:
-        self._client = client
-        self.name = name
+    name: str
 
     def put(
         self,
@@ -44,6 +42,39 @@ class Bucket:
 
         Raises RefusedError where the bucket is not versioned, since two uploads of a name would mix.
         """
+
+    def get(self, key: str, *, max_bytes: int, version: str | None = None) -> StoredObject:
+        """The object's content; raises NotFoundError, or TooLargeError over `max_bytes`."""
+
+    def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
+        """Writes the object's content to `target` and returns its ETag.
+
+        Raises NotFoundError, or TooLargeError over `max_bytes`, and OSError where `target` takes no more.
+        """
+
+    def etag(self, key: str) -> str:
+        """The object's ETag; raises NotFoundError."""
+
+    def check(self) -> None:
+        """Raises unless the bucket exists and answers."""
+
+
+class S3Bucket:
+    """A bucket of S3, by name. See Bucket."""
+
+    def __init__(self, client: S3Client, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def put(
+        self,
+        key: str,
+        content: bytes | IO[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """See Bucket."""
         with translated(f"store {key!r} in the bucket {self.name}"):
             answer = self._client.put_object(
                 Bucket=self.name,
@@ -59,7 +90,7 @@ class Bucket:
         return version
 
     def get(self, key: str, *, max_bytes: int, version: str | None = None) -> StoredObject:
-        """The object's content; raises NotFoundError, or TooLargeError over `max_bytes`."""
+        """See Bucket."""
         which = {} if version is None else {"VersionId": version}
         with translated(f"get {key!r} from the bucket {self.name}"):
             answer = self._client.get_object(Bucket=self.name, Key=key, **which)  # type: ignore[arg-type]
@@ -69,10 +100,7 @@ class Bucket:
                 return StoredObject(content=body.read(), etag=answer["ETag"])
 
     def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
-        """Writes the object's content to `target` and returns its ETag.
-
-        Raises NotFoundError, or TooLargeError over `max_bytes`, and OSError where `target` takes no more.
-        """
+        """See Bucket."""
         with translated(f"get {key!r} from the bucket {self.name}"):
             answer = self._client.get_object(Bucket=self.name, Key=key)
             with answer["Body"] as body:
@@ -82,11 +110,11 @@ class Bucket:
                 return answer["ETag"]
 
     def etag(self, key: str) -> str:
-        """The object's ETag; raises NotFoundError."""
+        """See Bucket."""
         with translated(f"look at {key!r} in the bucket {self.name}"):
             return self._client.head_object(Bucket=self.name, Key=key)["ETag"]
 
     def check(self) -> None:
-        """Raises unless the bucket exists and answers."""
+        """See Bucket."""
         with translated(f"look at the bucket {self.name}"):
             self._client.head_bucket(Bucket=self.name)

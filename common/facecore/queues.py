@@ -1,11 +1,11 @@
-"""A queue of SQS: send, long poll, delete in batches, extend, and its depth."""
+"""A queue: send, long poll, delete in batches, extend, and its depth. `SqsQueue` is the one on AWS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from facecore.aws import translated
 from facecore.errors import DepthUnknownError, UnavailableError
@@ -41,8 +41,32 @@ class Depth:
         return self.visible + self.in_flight + self.delayed
 
 
-class Queue:
-    """One queue, by name. Every method raises the AWS errors of `facecore.errors`."""
+class Queue(Protocol):
+    """What the programs ask of a queue. Every method raises the AWS errors of `facecore.errors`."""
+
+    name: str
+
+    def send(self, body: str) -> None:
+        """Appends a message."""
+
+    def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None) -> list[Message]:
+        """Up to `max_messages` (1 to 10), waiting up to `wait_s` (0 to 20) for the first of them.
+
+        They stay hidden for `visibility_s` seconds, or as long as the queue's own setting says.
+        """
+
+    def delete(self, receipts: Sequence[str]) -> None:
+        """Deletes received messages; raises UnavailableError where some of them stay."""
+
+    def extend(self, receipt: str, visibility_s: int) -> None:
+        """Keeps a received message hidden for `visibility_s` seconds from now."""
+
+    def depth(self) -> Depth:
+        """The queue's depth; raises DepthUnknownError where a number is missing."""
+
+
+class SqsQueue:
+    """A queue of SQS, by name. See Queue."""
 
     def __init__(self, client: SQSClient, name: str) -> None:
         self._client = client
@@ -55,15 +79,12 @@ class Queue:
             return self._client.get_queue_url(QueueName=self.name)["QueueUrl"]
 
     def send(self, body: str) -> None:
-        """Appends a message."""
+        """See Queue."""
         with translated(f"send to the queue {self.name}"):
             self._client.send_message(QueueUrl=self.url, MessageBody=body)
 
     def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None) -> list[Message]:
-        """Up to `max_messages` (1 to 10), waiting up to `wait_s` (0 to 20) for the first of them.
-
-        They stay hidden for `visibility_s` seconds, or as long as the queue's own setting says.
-        """
+        """See Queue."""
         hidden = {} if visibility_s is None else {"VisibilityTimeout": visibility_s}
         with translated(f"receive from the queue {self.name}"):
             answer = self._client.receive_message(
@@ -83,7 +104,7 @@ class Queue:
         ]
 
     def delete(self, receipts: Sequence[str]) -> None:
-        """Deletes the received messages, ten to a call."""
+        """See Queue. Ten messages to a call."""
         for start in range(0, len(receipts), MAX_BATCH):
             batch = receipts[start : start + MAX_BATCH]
             with translated(f"delete from the queue {self.name}"):
@@ -95,14 +116,14 @@ class Queue:
                 raise UnavailableError(f"{len(failed)} messages stay in the queue {self.name}: {failed}")
 
     def extend(self, receipt: str, visibility_s: int) -> None:
-        """Keeps a received message hidden for `visibility_s` seconds from now."""
+        """See Queue."""
         with translated(f"extend a message of the queue {self.name}"):
             self._client.change_message_visibility(
                 QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=visibility_s
             )
 
     def depth(self) -> Depth:
-        """The queue's depth; raises DepthUnknownError where SQS leaves a number out."""
+        """See Queue."""
         with translated(f"read the depth of the queue {self.name}"):
             attributes = self._client.get_queue_attributes(
                 QueueUrl=self.url,

@@ -14,7 +14,7 @@ from facecore.aws import Aws
 from facecore.errors import AwsError, SettingsError
 from facecore.logs import configure, get_logger
 from facecore.metrics import new_registry, serve
-from facecore.queues import Queue
+from facecore.queues import SqsQueue
 from facecore.settings import load
 from prometheus_client import CollectorRegistry
 
@@ -88,7 +88,7 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     else:
         owner = f"{socket.gethostname()}/{uuid.uuid4()}"
         lease = S3Lease(aws.client("s3"), settings.gallery_bucket, owner)
-    queue = Queue(aws.client("sqs"), settings.request_queue)
+    queue = SqsQueue(aws.client("sqs"), settings.request_queue)
     controller = Controller(queue, fleet, settings.config(), metrics, lease=lease, meter=Meter(settings.price_usd_h))
     log.info("started", id=settings.id, max_instances=settings.max_instances, dry_run=dry_run)
     try:

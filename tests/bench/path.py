@@ -17,9 +17,9 @@ from typing import Any
 
 import boto3
 import httpx
-from conftest import CREDENTIALS
-from embedded_stack import ROOT, started
-from stack import Stack
+from support.ground import CREDENTIALS
+from support.stacks.embedded import ROOT, started
+from support.stacks.stack import Stack
 from tqdm import tqdm
 
 REQUESTS = 400

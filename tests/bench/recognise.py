@@ -190,8 +190,8 @@ def _photographs(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    from facenet_weights import published, served
     from faceworker import export
+    from support.fakes.facenet_weights import published, served
 
     os.environ["EFACE_MODEL"] = "facenet-vggface2"
     os.environ.setdefault("EFACE_CACHE_DIR", str(folder / "cache"))

@@ -20,7 +20,7 @@ from faceworker.recogniser.extraction import Extractor
 from faceworker.recogniser.factory import build_extractor
 from faceworker.recogniser.models import DLIB, FACENET, Crop, spec
 from faceworker.settings import WorkerSettings
-from photographs import variations
+from support.photographs import variations
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from controller_fakes import FakeClock, FakeEc2, FakeQueue
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
 from facecontroller.meter import Meter
@@ -15,6 +14,7 @@ from facecontroller.model import Config, Goal
 from facecontroller.remembered import Measured, Memory
 from facecore import logs
 from prometheus_client import CollectorRegistry
+from support.fakes.controller import FakeClock, FakeEc2, FakeQueue
 from tqdm import tqdm
 
 INSTANCES = 10_000

@@ -4,16 +4,15 @@ import os
 import shutil
 from collections.abc import Iterator
 
-import cloud as clouds
-import compose_stack as compose
-import container_images
-import machine_build
 import pytest
-from cloud import Cloud
-from compose_stack import ComposeStack
-from embedded_stack import EmbeddedStack, started
-from machine_build import BuiltMachine
-from stack import Stack
+from support.aws import cloud as clouds
+from support.aws.cloud import Cloud
+from support.stacks import compose, machine_build
+from support.stacks import images as container_images
+from support.stacks.compose import ComposeStack
+from support.stacks.embedded import EmbeddedStack, started
+from support.stacks.machine_build import BuiltMachine
+from support.stacks.stack import Stack
 
 # Read before the suite clears the environment of a user's own settings.
 _WEB_URL = os.environ.get("E2E_WEB_URL")

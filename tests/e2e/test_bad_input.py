@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bad_images import strange_files
-from stack import QUERIES, Stack
+from support.bad_images import strange_files
+from support.stacks.stack import QUERIES, Stack
 
 MIB = 1024 * 1024
 

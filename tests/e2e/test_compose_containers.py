@@ -4,9 +4,9 @@ import json
 import subprocess
 from typing import Any
 
-from compose_stack import ComposeStack
-from embedded_stack import ROOT
-from stack import Upload, photograph
+from support.stacks.compose import ComposeStack
+from support.stacks.embedded import ROOT
+from support.stacks.stack import Upload, photograph
 
 OURS = ("web", "controller", "hypervisor", "resources", "enroll")
 ROOT_FOR_ITS_SOCKET = "hypervisor"

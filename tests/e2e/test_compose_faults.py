@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import compose_stack as compose
 import docker
 import docker.errors
 import pytest
-from compose_stack import ComposeStack
-from stack import Answer, Upload
+from support.stacks import compose
+from support.stacks.compose import ComposeStack
+from support.stacks.stack import Answer, Upload
 
 PAUSE_S = 20.0
 UNAVAILABLE = 503

@@ -2,7 +2,7 @@
 
 import time
 
-from stack import Stack, photographs
+from support.stacks.stack import Stack, photographs
 
 MAX_INSTANCES = 15
 IDLE_AGAIN_S = 12.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from bad_images import strange_files
-from embedded_stack import EmbeddedStack, started
-from stack import Upload
+from support.bad_images import strange_files
+from support.stacks.embedded import EmbeddedStack, started
+from support.stacks.stack import Upload
 
 MIB = 1024 * 1024
 GROWTH_LIMIT_BYTES = 50 * MIB

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from embedded_stack import EmbeddedStack, started
-from stack import Answer, Upload, photograph, photographs
+from support.ground import TESTS
+from support.stacks.embedded import EmbeddedStack, started
+from support.stacks.stack import Answer, Upload, photograph, photographs
 
-TESTS = Path(__file__).parents[1]
 ANSWERED_AFTER_KILL_S = 15.0
 
 
@@ -21,7 +20,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]
         tmp_path_factory.mktemp("fragile"),
         EFACE_MODEL="noop",
         EFACE_BOOT_S="0",
-        EFACE_WORKER="crashing_worker:run",
+        EFACE_WORKER="support.fakes.crashing_worker:run",
         PYTHONPATH=str(TESTS),
     ) as stack:
         yield stack

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from embedded_stack import embedded, free_ports, started
+from support.stacks.embedded import embedded, free_ports, started
 
 VARIABLES = {"EFACE_MODEL": "noop"}
 
@@ -87,7 +87,7 @@ def test_status_shows_programs_instances_and_queues(tmp_path: Path) -> None:
 
 
 def test_an_unknown_command_is_explained() -> None:
-    command = [sys.executable, "-m", "embedded", "sideways"]
+    command = [sys.executable, "-m", "facelocal.stack", "sideways"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert "usage" in answer.stderr

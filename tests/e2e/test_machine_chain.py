@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import container_images
 import httpx
 import pytest
-from cloud import Cloud, until
-from conftest import CREDENTIALS
-from embedded_stack import ROOT
-from emulator.settings import EmulatorSettings
-from hypervisor.containers import NETWORK_LABEL
-from machine_build import MACHINE_IMAGE, BuiltMachine
-from machines import ENDPOINT, Machine, booted, deploy, log_group, logged, new_driver
-from stack import Stack, photographs
+from facelocal.emulator.settings import EmulatorSettings
+from facelocal.hypervisor.containers import NETWORK_LABEL
+from support.aws.cloud import Cloud, until
+from support.ground import CREDENTIALS
+from support.stacks import images as container_images
+from support.stacks.embedded import ROOT
+from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
+from support.stacks.machines import ENDPOINT, Machine, booted, deploy, log_group, logged, new_driver
+from support.stacks.stack import Stack, photographs
 
 ID = "local"
 LOGS = ROOT / "build/chain"
@@ -51,7 +51,9 @@ def _hypervisor(settings: EmulatorSettings, network: str, metadata_image: str, f
         "EFACE_NETWORK": network,
     }
     with (folder / "hypervisor.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "hypervisor"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "facelocal.hypervisor"], env=environment, stdout=log, stderr=log
+        )
         try:
             yield
         finally:

@@ -5,18 +5,18 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import container_images
 import pytest
-from cloud import REGISTRY, Cloud, until
-from emulator.settings import EmulatorSettings
 from facecore.aws import Aws
 from facecore.messages import Reply, Request
-from facecore.objects import Bucket
-from facecore.queues import Queue
-from hypervisor.whole_machines import MachineDriver
-from machine_build import BuiltMachine
-from machines import Machine, booted, deploy, log_group, logged, new_driver
-from stack import photograph
+from facecore.objects import S3Bucket
+from facecore.queues import SqsQueue
+from facelocal.emulator.settings import EmulatorSettings
+from facelocal.hypervisor.whole_machines import MachineDriver
+from support.aws.cloud import REGISTRY, Cloud, until
+from support.stacks import images as container_images
+from support.stacks.machine_build import BuiltMachine
+from support.stacks.machines import Machine, booted, deploy, log_group, logged, new_driver
+from support.stacks.stack import photograph
 
 OFF_IN_S = 90.0
 WORKER = "elastic-face-worker.service"
@@ -52,10 +52,10 @@ def broken_image(cloud: Cloud, tmp_path: Path) -> Iterator[str]:
 def _recognise(deployed: EmulatorSettings, name: str) -> Reply:
     """Asks for a photograph as the web tier does, and waits for the reply."""
     aws = Aws(deployed)
-    version = Bucket(aws.client("s3"), deployed.in_bucket).put(name, photograph(name))
+    version = S3Bucket(aws.client("s3"), deployed.in_bucket).put(name, photograph(name))
     request = Request(str(uuid.uuid4()), name, version, deployed.response_queue, time.time())
-    Queue(aws.client("sqs"), deployed.request_queue).send(request.encode())
-    replies = Queue(aws.client("sqs", read_timeout_s=30), deployed.response_queue)
+    SqsQueue(aws.client("sqs"), deployed.request_queue).send(request.encode())
+    replies = SqsQueue(aws.client("sqs", read_timeout_s=30), deployed.response_queue)
     deadline = time.monotonic() + OFF_IN_S
     while not (messages := replies.receive(wait_s=20)):
         assert time.monotonic() < deadline, "no reply"

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from stack import EXPECTED, QUERIES, Stack, Upload, photograph
+from support.stacks.stack import EXPECTED, QUERIES, Stack, Upload, photograph
 
 
 def test_curl_gets_the_name(stack: Stack) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from face_fakes import CREATED_AT, FACES, image_file
 from facecore.errors import BadImageError, NoFaceError
 from faceworker.enrolment import enrol
 from faceworker.recogniser.factory import RecogniserOptions, build_extractor
@@ -16,6 +15,7 @@ from faceworker.recogniser.models import DLIB
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.fakes.faces import CREATED_AT, FACES, image_file
 
 OBAMA = FACES / "queries/obama2.jpg"
 FUZZ_INPUTS = int(os.environ.get("FUZZ_INPUTS", "300"))

@@ -13,7 +13,7 @@ from facecontroller.rehearsal import DryRunFleet
 from facecontroller.settings import Settings
 from facecore.aws import Aws
 from facecore.messages import Request
-from facecore.queues import MAX_BATCH, Queue
+from facecore.queues import MAX_BATCH, SqsQueue
 from facecore.settings import AwsSettings
 from mypy_boto3_ec2 import EC2Client
 from prometheus_client import CollectorRegistry
@@ -28,7 +28,7 @@ class Tier:
         self.settings = Settings(id=deployment.id, endpoint_url=deployment.endpoint_url)
         aws = Aws(self.settings)
         self.ec2: EC2Client = aws.client("ec2", max_connections=8)
-        self.queue = Queue(aws.client("sqs"), self.settings.request_queue)
+        self.queue = SqsQueue(aws.client("sqs"), self.settings.request_queue)
         self.now = time.time()
         self.restart()
 

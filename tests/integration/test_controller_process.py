@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from facecore.aws import Aws
-from facecore.queues import Queue
+from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -87,8 +87,8 @@ def owned(deployment: AwsSettings, *states: str) -> list[str]:
 
 
 @pytest.fixture
-def queue(deployment: AwsSettings) -> Queue:
-    return Queue(Aws(deployment).client("sqs"), deployment.request_queue)
+def queue(deployment: AwsSettings) -> SqsQueue:
+    return SqsQueue(Aws(deployment).client("sqs"), deployment.request_queue)
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
@@ -100,7 +100,7 @@ def test_a_signal_ends_it_cleanly(start: Start, with_signal: int) -> None:
     assert [json.loads(line)["event"] for line in errors.splitlines()] == ["stopped"]
 
 
-def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deployment: AwsSettings) -> None:
+def test_it_launches_what_the_queue_asks_for(start: Start, queue: SqsQueue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start()
     decision = line_of(process, "decision")
@@ -111,7 +111,7 @@ def test_it_launches_what_the_queue_asks_for(start: Start, queue: Queue, deploym
 
 
 def test_a_burst_goes_to_start_instances_in_under_a_second_and_a_half(
-    start: Start, queue: Queue, deployment: AwsSettings
+    start: Start, queue: SqsQueue, deployment: AwsSettings
 ) -> None:
     aws = Aws(deployment)
     ec2, sqs = aws.client("ec2"), aws.client("sqs")
@@ -144,7 +144,7 @@ def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(start:
     assert end(second)[0] == 0
 
 
-def test_a_dry_run_says_what_it_would_do(start: Start, queue: Queue, deployment: AwsSettings) -> None:
+def test_a_dry_run_says_what_it_would_do(start: Start, queue: SqsQueue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start("--dry-run")
     assert line_of(process, "would_act")["launch"] == 1

@@ -10,10 +10,10 @@ from facecontroller.loop import CALLS_PER_TICK, Controller
 from facecontroller.metrics import Metrics
 from facecontroller.settings import Settings
 from facecore.aws import Aws
-from facecore.queues import Queue
+from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
 from prometheus_client import CollectorRegistry
-from slow_ec2 import Killed, SlowEc2
+from support.fakes.slow_ec2 import Killed, SlowEc2
 
 ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
@@ -24,7 +24,7 @@ class SlowTier:
     def __init__(self, deployment: AwsSettings) -> None:
         self.settings = Settings(id=deployment.id, endpoint_url=deployment.endpoint_url)
         self.real = Aws(self.settings).client("ec2")
-        self.queue = Queue(Aws(self.settings).client("sqs"), self.settings.request_queue)
+        self.queue = SqsQueue(Aws(self.settings).client("sqs"), self.settings.request_queue)
         self.now = time.time()
         self.ec2 = SlowEc2(self.real, lambda: self.now)
         self.restart()

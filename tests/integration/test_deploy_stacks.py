@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import aws_proxy
-import localstack
 import pytest
-from compose_stack import require_engine
 from facedeploy import builds, deployment
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
 from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
+from support.aws import localstack
+from support.aws import proxy as aws_proxy
+from support.stacks.compose import require_engine
 
 # What LocalStack's CloudFormation says it made and did not; the launch template is tested in the emulators' own way.
 NOT_MADE = {"AWS::EC2::LaunchTemplate", "AWS::EC2::EIP", "AWS::EC2::EIPAssociation"}

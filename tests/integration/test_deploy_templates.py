@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import moto_account
 import pytest
 from facecore.aws import Aws
 from facedeploy import builds
 from facedeploy.settings import DeploySettings
+from support.aws import moto_account
 
 TEMPLATES = Path(__file__).parents[2] / "deploy"
 USER_DATA = {"EFACE_ROLE": "web", "EFACE_ID": "props"}

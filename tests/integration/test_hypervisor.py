@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator.settings import EmulatorSettings
 from facecore.aws import Aws
-from hypervisor.ec2 import Ec2
-from hypervisor.loop import Hypervisor
-from hypervisor.machines import Machines
-from hypervisor.processes import ProcessDriver
+from facelocal.emulator.settings import EmulatorSettings
+from facelocal.hypervisor.ec2 import Ec2
+from facelocal.hypervisor.loop import Hypervisor
+from facelocal.hypervisor.machines import Machines
+from facelocal.hypervisor.processes import ProcessDriver
 
 REACHED_IN_S = 20.0
 
@@ -23,7 +23,7 @@ class Machine:
     def __init__(self, settings: EmulatorSettings, run_dir: Path) -> None:
         self.client = Aws(settings).client("ec2")
         self.settings = settings
-        self.driver = ProcessDriver(run_dir, "tiny_worker:main", (), stop_grace_s=1)
+        self.driver = ProcessDriver(run_dir, "support.fakes.tiny_worker:main", (), stop_grace_s=1)
         self.stop = threading.Event()
         ec2, host = Ec2(self.client, settings.id), {"FROM": "host"}
         self.heartbeat_file = run_dir / "heartbeat"

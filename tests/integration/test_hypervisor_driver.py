@@ -9,10 +9,11 @@ from typing import Any
 import docker
 import docker.errors
 import pytest
-from compose_stack import require_engine
-from hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
-from hypervisor.driver import Driver, WorkerState
-from hypervisor.processes import ProcessDriver
+from facelocal.hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
+from facelocal.hypervisor.driver import Driver, WorkerState
+from facelocal.hypervisor.processes import ProcessDriver
+from support.ground import TESTS
+from support.stacks.compose import require_engine
 
 ENDED_IN_S = 20.0
 TINY_IMAGE = "elastic-face-test/tiny-worker"
@@ -29,7 +30,7 @@ CMD ["python3", "-c", "import os, sys, tiny_worker; sys.exit(tiny_worker.main(os
 def new_driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Driver]]:
     """Makes drivers over the same state, the second as after a restart of the hypervisor."""
     if request.param == "processes":
-        yield from _drivers(lambda: ProcessDriver(tmp_path, "tiny_worker:main", (), stop_grace_s=0.5))
+        yield from _drivers(lambda: ProcessDriver(tmp_path, "support.fakes.tiny_worker:main", (), stop_grace_s=0.5))
         return
     network = request.getfixturevalue("network")
     image = request.getfixturevalue("tiny_image")
@@ -62,7 +63,7 @@ def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     require_engine()
     folder = tmp_path_factory.mktemp("tiny-image")
     (folder / "Dockerfile").write_text(_TINY_DOCKERFILE)
-    (folder / "tiny_worker.py").write_text((Path(__file__).parents[1] / "tiny_worker.py").read_text())
+    (folder / "tiny_worker.py").write_text((TESTS / "support/fakes/tiny_worker.py").read_text())
     docker.from_env().images.build(path=str(folder), tag=TINY_IMAGE, rm=True)
     return TINY_IMAGE
 

@@ -6,29 +6,29 @@ import uuid
 import pytest
 from facecore.aws import Aws
 from facecore.errors import NotFoundError, RefusedError, TooLargeError
-from facecore.objects import Bucket
+from facecore.objects import S3Bucket
 from facecore.settings import AwsSettings
-from fake_aws import FakeBucket
+from support.fakes.aws import FakeBucket
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(params=["s3", "fake"])
-def bucket(request: pytest.FixtureRequest) -> Bucket | FakeBucket:
+def bucket(request: pytest.FixtureRequest) -> S3Bucket | FakeBucket:
     """The same contract twice."""
     if request.param == "fake":
         return FakeBucket("images")
     settings: AwsSettings = request.getfixturevalue("deployment")
-    return Bucket(Aws(settings).client("s3"), settings.in_bucket)
+    return S3Bucket(Aws(settings).client("s3"), settings.in_bucket)
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "Zoë & co (1)+%41.jpg", "ünï cödé 人.png", "'quoted\".jpg", "a b"])
-def test_what_is_put_is_got(bucket: Bucket | FakeBucket, key: str) -> None:
+def test_what_is_put_is_got(bucket: S3Bucket | FakeBucket, key: str) -> None:
     version = bucket.put(key, b"\x00\xffimage", content_type="image/jpeg", metadata={"request-id": "r1"})
     assert bucket.get(key, version=version, max_bytes=MIB).content == b"\x00\xffimage"
 
 
-def test_versions_keep_two_uploads_of_a_name_apart(bucket: Bucket | FakeBucket) -> None:
+def test_versions_keep_two_uploads_of_a_name_apart(bucket: S3Bucket | FakeBucket) -> None:
     first, second = bucket.put("face.jpg", b"Anna"), bucket.put("face.jpg", b"Bertil")
     assert first != second
     assert bucket.get("face.jpg", version=first, max_bytes=MIB).content == b"Anna"
@@ -36,7 +36,7 @@ def test_versions_keep_two_uploads_of_a_name_apart(bucket: Bucket | FakeBucket) 
     assert bucket.get("face.jpg", max_bytes=MIB).content == b"Bertil"
 
 
-def test_what_is_put_is_downloaded(bucket: Bucket | FakeBucket) -> None:
+def test_what_is_put_is_downloaded(bucket: S3Bucket | FakeBucket) -> None:
     content = bytes(range(256)) * 10_000
     bucket.put("gallery.npz", content)
     target = io.BytesIO()
@@ -48,7 +48,7 @@ def test_what_is_put_is_downloaded(bucket: Bucket | FakeBucket) -> None:
         bucket.download("none.npz", io.BytesIO(), max_bytes=1)
 
 
-def test_the_etag_changes_with_the_content(bucket: Bucket | FakeBucket) -> None:
+def test_the_etag_changes_with_the_content(bucket: S3Bucket | FakeBucket) -> None:
     bucket.put("gallery.npz", b"one")
     before = bucket.etag("gallery.npz")
     assert bucket.get("gallery.npz", max_bytes=MIB).etag == before
@@ -56,14 +56,14 @@ def test_the_etag_changes_with_the_content(bucket: Bucket | FakeBucket) -> None:
     assert bucket.etag("gallery.npz") != before
 
 
-def test_an_object_at_the_limit_is_got_and_over_it_is_not(bucket: Bucket | FakeBucket) -> None:
+def test_an_object_at_the_limit_is_got_and_over_it_is_not(bucket: S3Bucket | FakeBucket) -> None:
     bucket.put("image", b"12345")
     assert bucket.get("image", max_bytes=5).content == b"12345"
     with pytest.raises(TooLargeError, match="over 4 bytes"):
         bucket.get("image", max_bytes=4)
 
 
-def test_what_is_not_there_is_not_found(bucket: Bucket | FakeBucket) -> None:
+def test_what_is_not_there_is_not_found(bucket: S3Bucket | FakeBucket) -> None:
     bucket.put("there", b"x")
     with pytest.raises(NotFoundError):
         bucket.get("missing", max_bytes=MIB)
@@ -74,28 +74,28 @@ def test_what_is_not_there_is_not_found(bucket: Bucket | FakeBucket) -> None:
 
 
 def test_a_file_is_put_as_it_is_read(deployment: AwsSettings) -> None:
-    bucket = Bucket(Aws(deployment).client("s3"), deployment.in_bucket)
+    bucket = S3Bucket(Aws(deployment).client("s3"), deployment.in_bucket)
     version = bucket.put("big", io.BytesIO(bytes(MIB)))
     assert len(bucket.get("big", version=version, max_bytes=MIB).content) == MIB
 
 
 def test_type_and_metadata_are_kept(deployment: AwsSettings) -> None:
     s3 = Aws(deployment).client("s3")
-    bucket = Bucket(s3, deployment.out_bucket)
+    bucket = S3Bucket(s3, deployment.out_bucket)
     bucket.put("a.jpg", b"Anna", content_type="text/plain", metadata={"request-id": "r1"})
     head = s3.head_object(Bucket=bucket.name, Key="a.jpg")
     assert (head["ContentType"], head["Metadata"]) == ("text/plain", {"request-id": "r1"})
 
 
 def test_a_bucket_that_does_not_exist_is_not_found(deployment: AwsSettings) -> None:
-    bucket = Bucket(Aws(deployment).client("s3"), "no-such-bucket")
+    bucket = S3Bucket(Aws(deployment).client("s3"), "no-such-bucket")
     for call in (bucket.check, lambda: bucket.put("k", b""), lambda: bucket.get("k", max_bytes=1)):
         with pytest.raises(NotFoundError, match="no-such-bucket"):
             call()
 
 
 def test_a_bucket_that_answers_passes_its_check(deployment: AwsSettings) -> None:
-    Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).check()
+    S3Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).check()
 
 
 @pytest.mark.parametrize("status", [None, "Suspended"])
@@ -105,4 +105,4 @@ def test_a_bucket_without_versions_is_refused(deployment: AwsSettings, status: s
     if status:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
     with pytest.raises(RefusedError, match="versioning"):
-        Bucket(s3, name).put("a.jpg", b"image")
+        S3Bucket(s3, name).put("a.jpg", b"image")

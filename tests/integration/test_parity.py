@@ -1,6 +1,6 @@
 """The ONNX engine against the reference: facenet-pytorch and dlib on the same pictures.
 
-`python tests/parity.py` does the same over many more, with FaceNet beside dlib.
+`python tools/parity.py` does the same over many more, with FaceNet beside dlib.
 """
 
 import subprocess
@@ -12,8 +12,8 @@ import parity
 import pytest
 from faceworker.recogniser.factory import RecogniserOptions, build_extractor
 from faceworker.recogniser.models import DLIB
-from photographs import photographs, variations
 from PIL import Image
+from support.photographs import photographs, variations
 
 VARIATIONS = 25
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aws_proxy
-import forbidden
-import localstack
-import policies
 import pytest
-import tiers_run
-from compose_stack import require_engine
 from facecore.aws import Aws
 from facecore.settings import AwsSettings
-from iam_requests import ACCOUNT, FOLDER, REGION, Answer, Request, World, ec2, evaluated, queue, requests_of
+from support.aws import forbidden, localstack, policies
+from support.aws import proxy as aws_proxy
+from support.aws.iam_requests import ACCOUNT, FOLDER, REGION, Answer, Request, World, ec2, evaluated, queue, requests_of
+from support.stacks import tiers as tiers_run
+from support.stacks.compose import require_engine
 
 TIERS = ("web", "worker", "controller")
 FORBIDDEN = {"web": forbidden.web, "worker": forbidden.worker, "controller": forbidden.controller}

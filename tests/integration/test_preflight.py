@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import moto_account
 import pytest
 from facedeploy import builds
 from facedeploy.account import Account
 from facedeploy.preflight import Verdict, preflight
 from facedeploy.settings import DeploySettings
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
-from moto_account import MotoAccount
+from support.aws import moto_account
+from support.aws.moto_account import MotoAccount
 
 
 @pytest.fixture

@@ -7,22 +7,22 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import container_images
 import docker
 import httpx
-import moto_account
 import numpy as np
 import pytest
-from compose_stack import require_engine
 from docker.types import Mount
-from embedded_stack import ROOT, free_ports
 from facedeploy import builds, push
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
 from facedeploy.enroll import enroll
 from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
-from moto_account import PASSWORD, MotoAccount
+from support.aws import moto_account
+from support.aws.moto_account import PASSWORD, MotoAccount
+from support.stacks import images as container_images
+from support.stacks.compose import require_engine
+from support.stacks.embedded import ROOT, free_ports
 
 USERS = "/etc/elastic-face/users"
 

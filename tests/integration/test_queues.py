@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import pytest
 from facecore.aws import Aws
 from facecore.errors import DepthUnknownError, NotFoundError, RefusedError, UnavailableError
-from facecore.queues import Depth, Queue
+from facecore.queues import Depth, SqsQueue
 from facecore.settings import AwsSettings
-from fake_aws import Clock, FakeQueue
+from support.fakes.aws import Clock, FakeQueue
 
 
 @dataclass
 class Contract:
     """A queue, its dead queue, and how time passes for both."""
 
-    queue: Queue | FakeQueue
-    dead: Queue | FakeQueue
+    queue: SqsQueue | FakeQueue
+    dead: SqsQueue | FakeQueue
     sleep: Callable[[float], None]
 
 
@@ -30,7 +30,7 @@ def contract(request: pytest.FixtureRequest) -> Contract:
         return Contract(FakeQueue("requests", clock, dead=dead), dead, clock.sleep)
     settings: AwsSettings = request.getfixturevalue("deployment")
     sqs = Aws(settings).client("sqs")
-    return Contract(Queue(sqs, settings.request_queue), Queue(sqs, settings.dead_queue), time.sleep)
+    return Contract(SqsQueue(sqs, settings.request_queue), SqsQueue(sqs, settings.dead_queue), time.sleep)
 
 
 def test_a_message_arrives_once_and_is_deleted(contract: Contract) -> None:
@@ -97,20 +97,20 @@ def test_deleting_nothing_asks_nobody(contract: Contract) -> None:
 
 
 def test_a_queue_that_does_not_exist_is_not_found(deployment: AwsSettings) -> None:
-    queue = Queue(Aws(deployment).client("sqs"), "no-such-queue")
+    queue = SqsQueue(Aws(deployment).client("sqs"), "no-such-queue")
     for call in (queue.receive, queue.depth, lambda: queue.send("x"), lambda: queue.delete(["x"])):
         with pytest.raises(NotFoundError, match="no-such-queue"):
             call()
 
 
 def test_a_message_that_cannot_be_deleted_is_an_error(deployment: AwsSettings) -> None:
-    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
+    queue = SqsQueue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
     with pytest.raises(UnavailableError, match="1 messages stay"):
         queue.delete(["receipt"])
 
 
 def test_a_depth_with_a_number_missing_is_unknown(deployment: AwsSettings) -> None:
-    queue = Queue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
+    queue = SqsQueue(PartialSqs(Aws(deployment).client("sqs")), deployment.request_queue)
     with pytest.raises(DepthUnknownError, match=deployment.request_queue):
         queue.depth()
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_fakes import CREATED_AT, FACES, image_file
 from facecore.aws import Aws
 from facecore.errors import NoFaceError
-from facecore.objects import Bucket
+from facecore.objects import S3Bucket
 from facecore.settings import AwsSettings
 from faceworker import enroll, import_gallery
 from faceworker.enrolment import enrol
@@ -22,6 +21,7 @@ from faceworker.recogniser.interface import Recogniser
 from faceworker.recogniser.matching import MatchingRecogniser
 from faceworker.recogniser.models import DLIB
 from PIL import Image
+from support.fakes.faces import CREATED_AT, FACES, image_file
 
 EXPECTED: dict[str, str] = json.loads((FACES / "expected.json").read_text())
 OBAMA = FACES / "queries/obama2.jpg"
@@ -121,7 +121,7 @@ def test_enrolment_reports_what_it_leaves_out(
         assert f"skipped Joe Biden/{line}" in told.out
     assert f"USING {DLIB} INSTEAD OF" in told.err
     assert "enrolling" in told.err
-    stored = Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).get("gallery.npz", max_bytes=10**6)
+    stored = S3Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).get("gallery.npz", max_bytes=10**6)
     assert set(galleries.decode(stored.content).names) == {"Barack Obama", "Joe Biden"}
 
 
@@ -170,5 +170,5 @@ def test_imports_are_uploaded_too(deployment: AwsSettings, tmp_path: Path) -> No
     torch.save([[torch.ones(1, 512)], ["Anna"]], tmp_path / "data.pt")
     environment = {"EFACE_ID": deployment.id, "AWS_ENDPOINT_URL": str(deployment.endpoint_url)}
     assert import_gallery.main([str(tmp_path / "data.pt"), "--upload"], environment) == 0
-    stored = Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).get("gallery.npz", max_bytes=10**6)
+    stored = S3Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).get("gallery.npz", max_bytes=10**6)
     assert galleries.decode(stored.content).names == ("Anna",)

@@ -2,10 +2,10 @@
 
 import base64
 
-from conftest import ROOT
-from emulator import resources
-from emulator.settings import EmulatorSettings
 from facecore.aws import Aws
+from facelocal.emulator import resources
+from facelocal.emulator.settings import EmulatorSettings
+from support.ground import ROOT
 
 RESOURCES = ROOT / "deploy/resources.yaml"
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from emulator.settings import EmulatorSettings
 from facecore.messages import Reply, Request, ResultError
-from web_fakes import form
-from web_process import Cloud, anna, raw_post, running
+from facelocal.emulator.settings import EmulatorSettings
+from support.fakes.web import form
+from support.stacks.web_process import Cloud, anna, raw_post, running
 
 MIB = 1024 * 1024
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import free_port
-from emulator.settings import EmulatorSettings
-from web_process import Cloud, anna, running
+from facelocal.emulator.settings import EmulatorSettings
+from support.ground import free_port
+from support.stacks.web_process import Cloud, anna, running
 
 
 @pytest.fixture

@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from crashing_worker import SLOW_S
 from facecore.aws import Aws
 from facecore.messages import Reply, Request
-from facecore.objects import Bucket
-from facecore.queues import Queue
+from facecore.objects import S3Bucket
+from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
+from support.fakes.crashing_worker import SLOW_S
+from support.ground import TESTS
 
 PATIENCE_S = 60
-CRASHING = [str(Path(__file__).parents[1] / "crashing_worker.py")]
+CRASHING = [str(TESTS / "support/fakes/crashing_worker.py")]
 
 
 def free_port() -> int:
@@ -38,9 +39,9 @@ class Site:
         self._log_folder = log_folder
         aws = Aws(settings)
         self.s3, sqs = aws.client("s3"), aws.client("sqs")
-        self.requests, self.dead = Queue(sqs, settings.request_queue), Queue(sqs, settings.dead_queue)
-        self._replies = Queue(sqs, settings.response_queue)
-        self._images, self._results = Bucket(self.s3, settings.in_bucket), Bucket(self.s3, settings.out_bucket)
+        self.requests, self.dead = SqsQueue(sqs, settings.request_queue), SqsQueue(sqs, settings.dead_queue)
+        self._replies = SqsQueue(sqs, settings.response_queue)
+        self._images, self._results = S3Bucket(self.s3, settings.in_bucket), S3Bucket(self.s3, settings.out_bucket)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def ask(self, image: bytes = b"image", key: str = "face.jpg") -> str:

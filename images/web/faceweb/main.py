@@ -10,8 +10,8 @@ from facecore.aws import Aws
 from facecore.errors import SettingsError
 from facecore.logs import get_logger
 from facecore.metrics import new_registry
-from facecore.objects import Bucket
-from facecore.queues import Queue
+from facecore.objects import S3Bucket
+from facecore.queues import SqsQueue
 from facecore.settings import load
 from starlette.types import ASGIApp
 
@@ -70,10 +70,10 @@ def build(settings: WebSettings, waiters: Waiters) -> ASGIApp:
     s3 = aws.client("s3", max_connections=connections)
     sqs = aws.client("sqs", max_connections=connections)
     polling = aws.client("sqs", max_connections=1, read_timeout_s=dispatcher.READ_TIMEOUT_S)
-    in_bucket, out_bucket = Bucket(s3, settings.in_bucket), Bucket(s3, settings.out_bucket)
-    requests = Queue(sqs, settings.request_queue)
+    in_bucket, out_bucket = S3Bucket(s3, settings.in_bucket), S3Bucket(s3, settings.out_bucket)
+    requests = SqsQueue(sqs, settings.request_queue)
     metrics = Metrics(new_registry("web", settings.id), waiters)
-    replies = Replies(Queue(polling, settings.reply_to), waiters, metrics)
+    replies = Replies(SqsQueue(polling, settings.reply_to), waiters, metrics)
     exchange = Exchange(
         store=in_bucket,
         outbox=requests,

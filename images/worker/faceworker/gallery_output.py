@@ -12,7 +12,7 @@ from typing import TypeVar
 from facecore import settings
 from facecore.aws import Aws
 from facecore.errors import GalleryError
-from facecore.objects import Bucket
+from facecore.objects import S3Bucket
 from facecore.settings import AwsSettings
 
 from faceworker.gallery_source import GALLERY_KEY
@@ -48,7 +48,7 @@ def deliver(gallery: Gallery, arguments: argparse.Namespace, aws_settings: AwsSe
         _write(arguments.output, content)
         tell(f"wrote {arguments.output}")
     if arguments.upload:
-        bucket = Bucket(Aws(aws_settings).client("s3"), aws_settings.gallery_bucket)
+        bucket = S3Bucket(Aws(aws_settings).client("s3"), aws_settings.gallery_bucket)
         bucket.put(GALLERY_KEY, content)
         tell(f"uploaded {GALLERY_KEY} to the bucket {bucket.name}")
 

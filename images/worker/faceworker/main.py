@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from facecore.aws import READ_TIMEOUT_S, Aws
 from facecore.errors import FaceError, SettingsError
 from facecore.logs import configure, get_logger
-from facecore.objects import Bucket
-from facecore.queues import Queue
+from facecore.objects import S3Bucket
+from facecore.queues import SqsQueue
 from facecore.settings import load
 
 from faceworker.gallery_source import FixedRecogniser, GalleryRecogniser, GallerySource
@@ -85,16 +85,16 @@ def _worker(settings: WorkerSettings, build: Build, stopping: threading.Event) -
     aws = Aws(settings)
     sqs = aws.client("sqs", read_timeout_s=settings.idle_s + READ_TIMEOUT_S)
     s3 = aws.client("s3")
-    requests = Queue(sqs, settings.request_queue)
-    recognisers = _recognisers(settings, build, Bucket(s3, settings.gallery_bucket))
+    requests = SqsQueue(sqs, settings.request_queue)
+    recognisers = _recognisers(settings, build, S3Bucket(s3, settings.gallery_bucket))
     record = _record(settings)
     _log.info("started", model=recognisers.current().model)
     return Worker(
         settings,
         requests=requests,
-        replies=functools.lru_cache(MAX_REPLY_QUEUES)(functools.partial(Queue, sqs)),
-        images=Bucket(s3, settings.in_bucket),
-        results=Bucket(s3, settings.out_bucket),
+        replies=functools.lru_cache(MAX_REPLY_QUEUES)(functools.partial(SqsQueue, sqs)),
+        images=S3Bucket(s3, settings.in_bucket),
+        results=S3Bucket(s3, settings.out_bucket),
         recognisers=recognisers,
         heartbeat=Heartbeat(
             requests,
@@ -107,7 +107,7 @@ def _worker(settings: WorkerSettings, build: Build, stopping: threading.Event) -
     )
 
 
-def _recognisers(settings: WorkerSettings, build: Build, galleries: Bucket) -> RecogniserSource:
+def _recognisers(settings: WorkerSettings, build: Build, galleries: S3Bucket) -> RecogniserSource:
     if settings.model == NOOP:
         return FixedRecogniser(build(settings, None))
     from faceworker.recogniser import gallery

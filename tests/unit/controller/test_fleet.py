@@ -1,12 +1,12 @@
 """What the fleet asks of EC2, and what it makes of the answers."""
 
 import pytest
-from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2
 from facecontroller.fleet import Ec2Fleet, client_token
 from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
 from facecontroller.rehearsal import DryRunFleet
 from facecontroller.remembered import Launch
 from facecore.errors import RefusedError
+from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2
 
 NOW = 1_000_000.0
 

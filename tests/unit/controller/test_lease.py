@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from controller_fakes import FakeClock, FakeLeaseBucket
 from facecontroller.lease import RENEW_S, STAND_BY_S, TERM_S, NoLease, S3Lease
+from support.fakes.controller import FakeClock, FakeLeaseBucket
 
 
 class Pair:

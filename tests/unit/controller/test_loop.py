@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from controller_fakes import FakeClock, FakeEc2, FakeQueue
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller, Heartbeat, Pace, run
 from facecontroller.meter import Meter
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
+from support.fakes.controller import FakeClock, FakeEc2, FakeQueue
 
 CONFIG = Config(max_instances=15, boot_timeout_s=300, reap_after_s=300, max_age_s=86_400)
 

@@ -1,6 +1,5 @@
 """The controller against an EC2 that lags, fails and boots slowly, with histories that hypothesis makes up."""
 
-from controller_fakes import LOST_ANSWER, FakeClock, FakeEc2, FakeQueue, Machine
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
 from facecontroller.metrics import Metrics
@@ -9,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
+from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2, FakeQueue, Machine
 
 MAX = 4
 CONFIG = Config(max_instances=MAX, boot_timeout_s=120, reap_after_s=120, max_age_s=3600)

@@ -1,8 +1,8 @@
 """The life of a machine: boot, restart after a failure, power-off."""
 
 import pytest
-from hypervisor.driver import WorkerState
-from hypervisor.machines import Machines, Step
+from facelocal.hypervisor.driver import WorkerState
+from facelocal.hypervisor.machines import Machines, Step
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from hypervisor.metadata import MetadataServer, main
+from facelocal.hypervisor.metadata import MetadataServer, main
 
 VARIABLES = {
     "EFACE_INSTANCE_ID": "i-0123456789abcdef0",

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from embedded_stack import ROOT
-from hypervisor.metadata import MetadataServer
+from facelocal.hypervisor.metadata import MetadataServer
+from support.stacks.embedded import ROOT
 
 SCRIPT = ROOT / "packer/files/bin/read-user-data"
 WRONG = 2

@@ -8,7 +8,7 @@ from facecore import errors
 from facecore.errors import RESULT_ERRORS, AwsError, FaceError, UnavailableError
 from facecore.messages import ResultError
 from faceweb import answers
-from web_fakes import reply
+from support.fakes.web import reply
 
 ID = str(uuid.uuid4())
 AWS_ERRORS = [

@@ -10,7 +10,7 @@ import pytest
 from facecore.errors import AccessError, NotFoundError, ThrottledError, UnavailableError
 from facecore.messages import Request, ResultError
 from openapi_spec_validator import validate
-from web_fakes import FORM, Worker, World, form, reached, reply
+from support.fakes.web import FORM, Worker, World, form, reached, reply
 
 
 def silent(_request: Request) -> list[str]:

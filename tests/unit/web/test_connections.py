@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 from faceweb import connections
 from faceweb.connections import Connection
+from support.fakes.web import soon
 from uvicorn.server import ServerState
-from web_fakes import soon
 
 
 class Transport(asyncio.Transport):

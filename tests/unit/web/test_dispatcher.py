@@ -8,7 +8,7 @@ import pytest
 from facecore.errors import AccessError, UnavailableError
 from facecore.messages import Reply
 from faceweb.dispatcher import STALLED_S, Dispatcher
-from web_fakes import FakeInbox, reply, until
+from support.fakes.web import FakeInbox, reply, until
 
 ID = str(uuid.uuid4())
 

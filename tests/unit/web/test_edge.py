@@ -8,7 +8,7 @@ import pytest
 from faceweb.edge import Edge
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from web_fakes import World, soon
+from support.fakes.web import World, soon
 
 MORE = {"type": "http.request", "body": b"x" * 10, "more_body": True}
 LAST = {"type": "http.request", "body": b"", "more_body": False}

@@ -11,7 +11,7 @@ from faceweb.spool import MemoryBudget, Spool
 from faceweb.threads import DaemonThreads
 from faceweb.upload import Upload
 from faceweb.waiters import Waiters
-from web_fakes import FakeInbox, FakeOutbox, FakeStore, reached, soon
+from support.fakes.web import FakeInbox, FakeOutbox, FakeStore, reached, soon
 
 ID = str(uuid.uuid4())
 

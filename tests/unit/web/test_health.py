@@ -5,7 +5,7 @@ import threading
 
 from faceweb.health import Readiness
 from faceweb.threads import DaemonThreads
-from web_fakes import soon
+from support.fakes.web import soon
 
 
 class Part:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from faceweb.metrics import MAX_PHASES, OTHER, Metrics
 from faceweb.waiters import Fate, Waiters
 from prometheus_client import CollectorRegistry, generate_latest
-from web_fakes import reply
+from support.fakes.web import reply
 
 ANSWER = reply(str(uuid.uuid4()))
 

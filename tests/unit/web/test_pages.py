@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from web_fakes import World
+from support.fakes.web import World
 
 
 class Elements(HTMLParser):

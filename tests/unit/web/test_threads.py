@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from faceweb.threads import DaemonThreads
-from web_fakes import until
+from support.fakes.web import until
 
 
 def test_a_call_gives_its_result_or_its_error() -> None:

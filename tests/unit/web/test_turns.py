@@ -3,7 +3,7 @@
 import asyncio
 
 from faceweb.turns import Turns
-from web_fakes import soon
+from support.fakes.web import soon
 
 
 def test_other_work_passes_between_the_turns() -> None:

@@ -9,7 +9,7 @@ from faceweb.spool import MemoryBudget
 from faceweb.upload import ENVELOPE_BYTES, MAX_PARTS
 from hypothesis import given
 from hypothesis import strategies as st
-from web_fakes import BOUNDARY, FORM, form, soon
+from support.fakes.web import BOUNDARY, FORM, form, soon
 
 LIMIT_BYTES = 1000
 

@@ -9,7 +9,7 @@ from facecore.errors import OverloadedError, UnavailableError
 from faceweb.waiters import REMEMBERED, Fate, Waiters
 from hypothesis import given
 from hypothesis import strategies as st
-from web_fakes import reply, soon
+from support.fakes.web import reply, soon
 
 IDS = [str(uuid.UUID(int=number)) for number in range(6)]
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from face_fakes import CREATED_AT, colour_extractor, picture
 from facecore.errors import GalleryError
 from faceworker import enrolment
 from faceworker.enrolment import Enrolment, enrol, rivals
@@ -11,6 +10,7 @@ from faceworker.recogniser.extraction import Face
 from faceworker.recogniser.models import DLIB, spec
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fakes.faces import CREATED_AT, colour_extractor, picture
 
 
 def put(root: Path, files: dict[str, bytes]) -> Path:

@@ -7,7 +7,7 @@ from typing import IO
 import pytest
 from facecore.errors import GalleryError, UnavailableError
 from faceworker.gallery_source import GALLERY_KEY, FixedRecogniser, GalleryRecogniser, GallerySource
-from fake_aws import Clock, FakeBucket, Journal
+from support.fakes.aws import Clock, FakeBucket, Journal
 
 
 @dataclass

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from face_fakes import colour_extractor, gallery, picture
 from facecore import settings
 from facecore.errors import BadImageError, GalleryError, NoFaceError, SettingsError
 from faceworker.recogniser.factory import RecogniserOptions, build, build_extractor
@@ -13,6 +12,7 @@ from faceworker.recogniser.interface import Recognition
 from faceworker.recogniser.matching import MatchingRecogniser
 from faceworker.recogniser.models import DLIB, FACENET, Crop
 from faceworker.recogniser.settings import RecogniserSettings
+from support.fakes.faces import colour_extractor, gallery, picture
 
 OPTIONS = RecogniserOptions(
     threads=1, max_pixels=10**6, weights_url="http://127.0.0.1:9/", weights_sha256=None, cache_dir=Path("/nowhere")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_fakes import gallery
 from facecore.errors import GalleryError
 from faceworker.recogniser.gallery import Gallery, check_name, decode, encode, normalised, read
 from faceworker.recogniser.models import DLIB, FACENET, spec
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.lib import format as npy
+from support.fakes.faces import gallery
 
 
 def is_name(name: str) -> bool:

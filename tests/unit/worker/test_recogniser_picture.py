@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from face_fakes import FACES, image_file
 from facecore.errors import BadImageError
 from faceworker.recogniser.picture import MAX_SIDE_PX, decode
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
+from support.fakes.faces import FACES, image_file
 
 MAX_PIXELS = 1_000_000
 LOSSLESS = ("PNG", "TIFF", "BMP")

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from face_fakes import FACES, gallery
 from facecore.errors import GalleryError, WeightsError
-from facenet_weights import CLASSES, published
 from faceworker import export
 from faceworker.recogniser import torchvision_ops
 from faceworker.recogniser.extraction import Face
@@ -20,7 +18,9 @@ from faceworker.recogniser.models import FACENET, Crop
 from faceworker.recogniser.picture import decode
 from faceworker.recogniser.torch_facenet import TorchFacenet
 from faceworker.recogniser.weights import MAX_BYTES, MIN_BYTES, WeightsSource
-from file_server import FileServer, serving
+from support.fakes.facenet_weights import CLASSES, published
+from support.fakes.faces import FACES, gallery
+from support.fakes.file_server import FileServer, serving
 
 State = dict[str, torch.Tensor]
 

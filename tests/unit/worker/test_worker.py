@@ -7,9 +7,9 @@ from facecore.errors import GalleryError, NotFoundError, UnavailableError
 from faceworker.lifecycle import MAX_POLL_FAILURES
 from faceworker.recogniser.interface import Recogniser, Recognition
 from faceworker.worker import DONE, FAILED
-from fake_aws import Crashed
 from structlog.testing import capture_logs
-from worker_world import PAUSES_UNTIL_GIVING_UP, ReadingRecogniser, World
+from support.fakes.aws import Crashed
+from support.fakes.worker import PAUSES_UNTIL_GIVING_UP, ReadingRecogniser, World
 
 STEPS = ["receive", "beat", "get", "put", "send", "rest", "delete"]
 AWS_STEPS = ["get", "put", "send", "delete"]

@@ -1,0 +1,56 @@
+"""User data of instances: `NAME=value` lines, which a machine reads at boot, and EC2's base64 around them.
+
+`packer/files/bin/read-user-data` checks the same rules on the machine itself; a test holds the two together.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+
+from facecore.errors import SettingsError
+
+MAX_VALUE_BYTES = 1024
+_LINE = re.compile(r"(EFACE_[A-Z0-9_]{1,64}|AWS_ENDPOINT_URL)=([ -~]*)")
+
+
+def lines(variables: Mapping[str, str]) -> str:
+    """The variables as `NAME=value` lines; raises SettingsError where a machine would refuse one at boot."""
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    if parse(text) != dict(variables):
+        raise SettingsError("a value of the user data begins or ends with a space, or holds a line break")
+    return text
+
+
+def parse(text: str) -> dict[str, str]:
+    """The variables of `NAME=value` lines; blank lines and those that begin with '#' do not count.
+
+    Raises SettingsError, which names lines by their numbers alone since a value may be secret.
+    """
+    variables: dict[str, str] = {}
+    for number, line in enumerate((line.strip() for line in text.split("\n")), start=1):
+        if not line or line.startswith("#"):
+            continue
+        if not (found := _LINE.fullmatch(line)) or len(found[2]) > MAX_VALUE_BYTES:
+            raise SettingsError(
+                f"line {number} of the user data: want EFACE_NAME=value or AWS_ENDPOINT_URL=value in printable ASCII, "
+                f"with a value of at most {MAX_VALUE_BYTES} bytes"
+            )
+        if found[1] in variables:
+            raise SettingsError(f"line {number} of the user data: {found[1]} is set twice")
+        variables[found[1]] = found[2]
+    return variables
+
+
+def encode(variables: Mapping[str, str]) -> str:
+    """The variables as EC2 takes user data: lines, in base64. Raises SettingsError as `lines` does."""
+    return base64.b64encode(lines(variables).encode()).decode()
+
+
+def decode(encoded: str) -> dict[str, str]:
+    """The variables of user data in base64; raises SettingsError."""
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise SettingsError(f"the user data is not text in base64: {error}") from error
+    return parse(text)

@@ -1,0 +1,120 @@
+"""Workers as processes: forked from one process that has the worker's modules loaded."""
+
+import contextlib
+import importlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import cast
+
+import psutil
+from facecore.logs import get_logger
+
+from facelocal.hypervisor.driver import WorkerState
+
+log = get_logger(__name__)
+
+_STATUS_TIMEOUT_S = 2.0
+
+
+class ProcessDriver:
+    """Runs each worker as a process of its own, with a log file of its own.
+
+    The processes come from a fork server, so that fifteen workers share the modules (torch's half a gigabyte) and
+    do not spend half a minute of a laptop's cores on importing them. A file per worker tells a later driver its
+    process; psutil's creation time tells that process from another one that got the same number.
+    """
+
+    def __init__(self, run_dir: Path, worker: str, preload: tuple[str, ...], stop_grace_s: float) -> None:
+        self._worker = worker
+        self._stop_grace_s = stop_grace_s
+        self._state_dir = run_dir / "workers"
+        self._log_dir = run_dir / "logs"
+        for folder in (self._state_dir, self._log_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["facelocal.hypervisor.preloaded", worker.partition(":")[0], *preload])
+        self._own: dict[str, ForkServerProcess] = {}
+        self._kill_at: dict[str, float] = {}
+
+    def workers(self) -> dict[str, WorkerState]:
+        """All workers by instance id, those that ended included until they are removed."""
+        return {path.stem: self._state(path.stem) for path in self._state_dir.glob("*.json")}
+
+    def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
+        """Starts the instance's worker, which must not run; an ended one is replaced."""
+        log_file = self._log_dir / f"worker-{instance_id}.log"
+        process = self._context.Process(target=_run, args=(self._worker, dict(environment), str(log_file)), daemon=True)
+        process.start()
+        self._own[instance_id] = process
+        self._kill_at.pop(instance_id, None)
+        pid = cast(int, process.pid)
+        identity = {"pid": pid, "created_at": _created_at(pid)}
+        temporary = self._state_dir / f"{instance_id}.new"
+        temporary.write_text(json.dumps(identity), encoding="utf-8")
+        temporary.replace(self._state_dir / f"{instance_id}.json")
+
+    def stop(self, instance_id: str) -> None:
+        """Asks the worker to end, and kills it after the grace period. Returns at once; call it until it has ended."""
+        process = self._process(instance_id)
+        if process is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if instance_id not in self._kill_at:
+                self._kill_at[instance_id] = time.monotonic() + self._stop_grace_s
+                process.terminate()
+            elif time.monotonic() >= self._kill_at[instance_id]:
+                process.kill()
+
+    def remove(self, instance_id: str) -> None:
+        """Forgets a worker that ended."""
+        self._own.pop(instance_id, None)
+        self._kill_at.pop(instance_id, None)
+        (self._state_dir / f"{instance_id}.json").unlink(missing_ok=True)
+
+    def _state(self, instance_id: str) -> WorkerState:
+        if self._process(instance_id) is not None:
+            return WorkerState(running=True)
+        own = self._own.get(instance_id)
+        if own is None:
+            return WorkerState(running=False)
+        # The fork server tells the status a moment after the process is gone.
+        own.join(_STATUS_TIMEOUT_S)
+        return WorkerState(running=False, exit_status=own.exitcode)
+
+    def _process(self, instance_id: str) -> psutil.Process | None:
+        """The worker's process while it runs."""
+        own = self._own.get(instance_id)
+        if own is not None and own.exitcode is not None:
+            return None
+        identity = json.loads((self._state_dir / f"{instance_id}.json").read_text(encoding="utf-8"))
+        try:
+            process = psutil.Process(identity["pid"])
+            alive = process.create_time() == identity["created_at"] and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+
+def _created_at(pid: int) -> float | None:
+    """Unix time in seconds at which the process was created; None where it has ended already."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _run(worker: str, environment: dict[str, str], log_file: str) -> None:
+    """The life of a worker's process, from the fork to its exit status."""
+    with Path(log_file).open("ab", buffering=0) as stream:
+        os.dup2(stream.fileno(), sys.stdout.fileno())
+        os.dup2(stream.fileno(), sys.stderr.fileno())
+    os.environ.clear()
+    os.environ.update(environment)
+    module, _, function = worker.partition(":")
+    sys.exit(getattr(importlib.import_module(module), function)(environment))

@@ -1,0 +1,1 @@
+"""What tests share: fakes, stacks that run, and what checks AWS's side."""

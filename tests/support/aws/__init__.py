@@ -1,0 +1,1 @@
+"""Accounts of an emulated AWS, its permissions, and recordings of calls."""

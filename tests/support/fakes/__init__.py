@@ -1,0 +1,1 @@
+"""Stand-ins for parts of the system and for AWS, in memory or as small processes."""

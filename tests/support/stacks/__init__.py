@@ -1,0 +1,1 @@
+"""Stacks and machines that tests start, and what they run on."""

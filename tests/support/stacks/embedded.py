@@ -1,0 +1,78 @@
+"""Starts embedded stacks for tests, each on free ports and in a folder of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from support.ground import ROOT
+from support.stacks.stack import Stack
+
+
+@dataclass
+class EmbeddedStack(Stack):
+    """A stack whose processes can be found, measured and killed."""
+
+    run_dir: Path = Path()
+
+    def process(self, program: str) -> psutil.Process:
+        """The process of `aws`, `web`, `controller` or `hypervisor`, as the supervisor knows it."""
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self.run_dir / "supervisord.conf")]
+        answer = subprocess.run([*command, "pid", program], capture_output=True, text=True, check=True)
+        return psutil.Process(int(answer.stdout))
+
+    def workers(self) -> dict[str, psutil.Process]:
+        """The workers' processes by instance id."""
+        identities = {path.stem: json.loads(path.read_text()) for path in (self.run_dir / "workers").glob("*.json")}
+        return {
+            instance_id: psutil.Process(identity["pid"])
+            for instance_id, identity in identities.items()
+            if psutil.pid_exists(identity["pid"])
+        }
+
+    def log(self, program: str) -> str:
+        """The program's log."""
+        return (self.run_dir / f"logs/{program}.log").read_text()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on the loopback that nobody listens on now, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in sockets]
+
+
+def embedded(command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the embedded stack as `make` does, from the project's root."""
+    return subprocess.run(
+        [sys.executable, "-m", "facelocal.stack", command],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@contextmanager
+def started(run_dir: Path, **variables: str) -> Iterator[EmbeddedStack]:
+    """A stack that is up while the block runs."""
+    web_port, aws_port = free_ports(2)
+    environment = {"RUN_DIR": str(run_dir), "WEB_PORT": str(web_port), "AWS_PORT": str(aws_port), **variables}
+    up = embedded("up", environment)
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield EmbeddedStack(f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{aws_port}", run_dir)
+    finally:
+        down = embedded("down", environment)
+        assert down.returncode == 0, down.stdout + down.stderr
