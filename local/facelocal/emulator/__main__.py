@@ -1,4 +1,4 @@
-"""`python -m facelocal.emulator serve` runs an emulator and a deployment in it; `resources` makes only the deployment."""
+"""`python -m facelocal.emulator serve|resources`: an emulator with a deployment in it, or a deployment elsewhere."""
 
 import os
 import sys
