@@ -150,6 +150,10 @@ simulate: .venv/.ready ## Simulate the scaling policies (TRACE=burst POLICY=frug
 	  PYTHONPATH=tests $(BIN)/python -m simulation --seed $(or $(SEED),1) $(TRACE:%=--trace %) $(POLICY:%=--policy %) \
 	  $(SEEDS:%=--seeds %) $(SERVICE_S:%=--service-s %) $(TOKENS:%=--instance-tokens %))
 
+.PHONY: structure
+structure: .venv/.ready ## Count functions, files and modules against the house style, into docs/structure.md
+	@$(BIN)/python tools/structure.py
+
 .PHONY: mutate-rules
 mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md
 	@PYTHONPATH=tests $(BIN)/python tools/mutate_rules.py
