@@ -87,7 +87,7 @@ RULES = (
         8,
         "No capacity in one place does not block the others",
         POLICY,
-        "offering=next((o for o in config.offerings if o.key not in held), None),",
+        "offering=next((o for o in config.offerings if o.key not in backed_off), None),",
         "offering=config.offerings[0],",
     ),
     Rule(

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from facecontroller.memory import Memory
 from facecontroller.model import Config, Observation
 from facecontroller.policy import decide
-from facecontroller.remembered import Memory
 
 EXIT_INPUT = 2
 _CONFIG = {"max_instances": 15, "boot_timeout_s": 300, "reap_after_s": 300, "max_age_s": 86_400}

@@ -21,19 +21,19 @@ from facecore.errors import (
 )
 
 from facecontroller.model import (
+    CLIENT_TOKEN_S,
     LAUNCH,
     RENAME,
-    TOKEN_BUCKET_S,
     Actions,
     Failure,
     Instance,
+    Launch,
     Order,
     Outcome,
     Rename,
     State,
 )
-from facecontroller.remembered import Launch
-from facecontroller.tokens import IDS_PER_CALL
+from facecontroller.throttle import IDS_PER_CALL
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -216,7 +216,7 @@ def client_token(deployment_id: str, order: Order, now: float) -> str:
     controller, gets the same instances, or a refusal where it asks for another number.
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    bucket = int(now // TOKEN_BUCKET_S)
+    bucket = int(now // CLIENT_TOKEN_S)
     return hashlib.sha256(f"{deployment_id}/{bucket}/{order.sequence}/{order.offering.key}".encode()).hexdigest()
 
 
@@ -230,7 +230,7 @@ def _instance(described: InstanceTypeDef) -> Instance:
         image=described["ImageId"],
         created_at=min(_times(described)).timestamp(),
         started_at=described["LaunchTime"].timestamp(),
-        token=described.get("ClientToken", ""),
+        client_token=described.get("ClientToken", ""),
     )
 
 

@@ -34,7 +34,7 @@ log = get_logger(__name__)
 class Lease(Protocol):
     """The right to act."""
 
-    def tend(self) -> tuple[bool, int]:
+    def acquire(self) -> tuple[bool, int]:
         """Whether it is ours now, and how many calls to AWS it took to know."""
 
     def release(self) -> None:
@@ -44,7 +44,7 @@ class Lease(Protocol):
 class NoLease:
     """Always ours: for a dry run, which changes nothing."""
 
-    def tend(self) -> tuple[bool, int]:
+    def acquire(self) -> tuple[bool, int]:
         """See Lease."""
         return True, 0
 
@@ -66,7 +66,7 @@ class S3Lease:
         self._writes = 0
         self._status = ""
 
-    def tend(self) -> tuple[bool, int]:
+    def acquire(self) -> tuple[bool, int]:
         """See Lease. One call every 10 s while it is ours, up to three every 5 s while it is not."""
         now = self._clock()
         if self._due_at is not None and now < self._due_at:

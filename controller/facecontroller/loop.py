@@ -10,14 +10,13 @@ from facecore.errors import AwsError, FaceError
 from facecore.logs import get_logger
 from facecore.queues import Depth
 
+from facecontroller.cost import RunningCost
 from facecontroller.fleet import Fleet
 from facecontroller.lease import Lease, NoLease
-from facecontroller.memory import remember
-from facecontroller.meter import Meter
+from facecontroller.memory import Memory, remember
 from facecontroller.metrics import Metrics
 from facecontroller.model import Config, Counts, Decision, Observation, Outcome
 from facecontroller.policy import decide
-from facecontroller.remembered import Memory
 
 MAX_DELAY_S = 5.0
 """Longest time between two ticks while AWS cannot be observed."""
@@ -47,10 +46,10 @@ class Controller:
         clock: Callable[[], float] = time.time,
         *,
         lease: Lease | None = None,
-        meter: Meter | None = None,
+        cost: RunningCost | None = None,
     ) -> None:
         self._lease = lease or NoLease()
-        self._meter = meter or Meter(0.0)
+        self._cost = cost or RunningCost(0.0)
         self._queue = queue
         self._fleet = fleet
         self._config = config
@@ -68,7 +67,7 @@ class Controller:
         Four calls to AWS at most while instances fit on a page and no call fails; what is left over is decided again
         a tick later. Where another controller has the lease, nothing is observed and nothing done.
         """
-        ours, calls = self._lease.tend()
+        ours, calls = self._lease.acquire()
         self._metrics.leading(ours)
         taken, self._leads = ours and not self._leads, ours
         if not ours:
@@ -82,7 +81,7 @@ class Controller:
         if observation is not None and decision.counts is not None:
             self._metrics.observed(decision.counts, observation.taken_at)
             self._metrics.learned(before, decision.memory)
-            self._metrics.ran(*self._meter.read(observation))
+            self._metrics.ran(*self._cost.read(observation))
         self._act(replace(decision, actions=decision.actions.limited(max(1, CALLS_PER_TICK - calls - self._reads))))
         return observation is not None
 

@@ -19,12 +19,12 @@ from facecore.settings import load
 from prometheus_client import CollectorRegistry
 
 from facecontroller import explain
+from facecontroller.cost import RunningCost
+from facecontroller.dry_run import DryRunFleet
 from facecontroller.fleet import Ec2Fleet, Fleet
 from facecontroller.lease import Lease, NoLease, S3Lease
 from facecontroller.loop import Controller, Heartbeat, run
-from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
-from facecontroller.rehearsal import DryRunFleet
 from facecontroller.settings import Settings
 
 EXIT_SETTINGS = 2
@@ -89,7 +89,9 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
         owner = f"{socket.gethostname()}/{uuid.uuid4()}"
         lease = S3Lease(aws.client("s3"), settings.gallery_bucket, owner)
     queue = SqsQueue(aws.client("sqs"), settings.request_queue)
-    controller = Controller(queue, fleet, settings.config(), metrics, lease=lease, meter=Meter(settings.price_usd_h))
+    controller = Controller(
+        queue, fleet, settings.config(), metrics, lease=lease, cost=RunningCost(settings.price_usd_h)
+    )
     log.info("started", id=settings.id, max_instances=settings.max_instances, dry_run=dry_run)
     try:
         run(controller, metrics, settings.tick_s, heartbeat, sleep=stop.sleep)

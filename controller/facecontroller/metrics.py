@@ -5,8 +5,8 @@ from collections.abc import Callable
 from facecore.metrics import LATENCY_BUCKETS_S
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from facecontroller.memory import Memory
 from facecontroller.model import Counts, Outcome
-from facecontroller.remembered import Memory
 
 
 class Metrics:
@@ -79,7 +79,7 @@ class Metrics:
 
     def learned(self, before: Memory, after: Memory) -> None:
         """What is known after a tick; a cold start that ended in it is counted."""
-        for what, seconds in (("service", after.measured.service_s), ("boot", after.measured.boot_s)):
+        for what, seconds in (("service", after.estimates.service_s), ("boot", after.estimates.boot_s)):
             if seconds is not None:
                 self._measured.labels(what).set(seconds)
         cold = after.cold

@@ -1,12 +1,16 @@
 """What the controller talks about: instances, an observation, a decision and its outcome."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from facecontroller.remembered import Launch, Memory
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
+
+if TYPE_CHECKING:
+    from facecontroller.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Offering:
 
     @property
     def key(self) -> str:
-        """Its name in `Memory.holds` and in logs."""
+        """Its name in `Memory.backoffs` and in logs."""
         return f"{self.instance_type or 'any type'}@{self.subnet or 'any subnet'}"
 
 
@@ -48,7 +52,7 @@ class Instance:
     """When it was launched for the first time."""
     started_at: float
     """When it was launched or last started."""
-    token: str = ""
+    client_token: str = ""
     """Client token of the launch that made it; empty where EC2 does not say."""
 
 
@@ -69,7 +73,7 @@ class Observation:
 
 
 LAUNCH = "launch"
-"""The key of `Memory.holds`, and the target of a Failure, that stands for launching."""
+"""The key of `Memory.backoffs`, and the target of a Failure, that stands for launching."""
 
 
 RENAME = "rename"
@@ -104,7 +108,7 @@ class Config:
     """What EC2 takes of our calls."""
 
 
-TOKEN_BUCKET_S = 60
+CLIENT_TOKEN_S = 60
 """Two equal launches within the same minute of the clock are one launch to EC2, as their client tokens are equal."""
 
 
@@ -190,6 +194,20 @@ class Failure:
     text: str
     capacity: bool = False
     """Whether EC2 has no such machine now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A launch that was asked for."""
+
+    asked_at: float
+    number: int
+    """`n` in the name that its instances carry at first."""
+    count: int
+    """Instances that it made, or asked for where the answer was lost."""
+    client_token: str = ""
+    ids: tuple[str, ...] | None = None
+    """None where the answer was lost: the instances may or may not exist."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable
 from itertools import count
 
+from facecontroller.memory import Memory
 from facecontroller.model import Instance, Rename, State
-from facecontroller.remembered import Memory
 
 
 def taken(instances: Iterable[Instance], memory: Memory) -> set[int]:

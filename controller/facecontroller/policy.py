@@ -8,11 +8,11 @@ from math import inf
 
 from facecontroller import naming
 from facecontroller.frugal import additional
-from facecontroller.memory import is_old, recall, rests, unseen
+from facecontroller.memory import Memory, is_backed_off, is_old, recall, unseen
 from facecontroller.model import (
+    CLIENT_TOKEN_S,
     LAUNCH,
     RENAME,
-    TOKEN_BUCKET_S,
     Actions,
     Config,
     Counts,
@@ -24,8 +24,7 @@ from facecontroller.model import (
     Order,
     State,
 )
-from facecontroller.remembered import Memory
-from facecontroller.tokens import available, spent
+from facecontroller.throttle import available, spent
 
 COUNT_LAG_S = 60.0
 """For how long SQS's counts may be wrong. KEDA #7330: deleted messages reappear for up to a minute."""
@@ -52,7 +51,7 @@ def decide(observation: Observation | None, memory: Memory, config: Config, now:
     else:
         actions, why = _shrink(fleet, observation, memory, config, actions)
         reasons += why
-    if not actions and RENAME not in fleet.held:
+    if not actions and RENAME not in fleet.backed_off:
         actions = replace(actions, rename=naming.correction(observation.instances, memory, config.max_instances))
     counts = Counts(observation.demand, fleet.desired, fleet.active, fleet.owned)
     return Decision(actions, "; ".join(reasons), _spend(memory, actions, config, now), counts)
@@ -75,7 +74,7 @@ class _Fleet:
     """Stopped, and nothing has been asked of them; lowest number first."""
     startable: tuple[Instance, ...]
     """Those stopped ones that may be started."""
-    held: frozenset[str]
+    backed_off: frozenset[str]
     """Instances, offerings or `LAUNCH`, that something failed on a moment ago."""
     offering: Offering | None
     """Where to launch now; None where no place is left."""
@@ -86,9 +85,9 @@ class _Fleet:
 def _survey(observation: Observation, memory: Memory, config: Config, now: float) -> _Fleet:
     instances = observation.instances
     ids = {i.id: i for i in instances}
-    tokens = Counter(i.token for i in instances)
+    tokens = Counter(i.client_token for i in instances)
     hidden = sum(unseen(launch, ids, tokens, memory) for launch in memory.launches)
-    held = frozenset(key for key, hold in memory.holds.items() if now < hold.until)
+    backed_off = frozenset(key for key, hold in memory.backoffs.items() if now < hold.until)
     ending = memory.stops.keys() | memory.terminations.keys()
     alive = [i for i in instances if i.state in (State.PENDING, State.RUNNING) and i.id not in ending]
     hung = tuple(i for i in alive if _is_hung(i, observation.taken_at, config))
@@ -105,9 +104,11 @@ def _survey(observation: Observation, memory: Memory, config: Config, now: float
         hung=hung,
         running=tuple(i for i in alive if i.state is State.RUNNING),
         stopped=tuple(stopped),
-        startable=tuple(i for i in fit if i.id not in held and not rests(memory.boots.get(i.id), now)),
-        held=held,
-        offering=next((o for o in config.offerings if o.key not in held), None),
+        startable=tuple(
+            i for i in fit if i.id not in backed_off and not is_backed_off(memory.failed_starts.get(i.id), now)
+        ),
+        backed_off=backed_off,
+        offering=next((o for o in config.offerings if o.key not in backed_off), None),
         numbers=frozenset(naming.taken(instances, memory)),
     )
 
@@ -115,14 +116,14 @@ def _survey(observation: Observation, memory: Memory, config: Config, now: float
 def _desired(observation: Observation, memory: Memory, config: Config, alive: Sequence[Instance], active: int) -> int:
     """How many instances the requests are worth."""
     wanted = min(observation.demand, config.max_instances)
-    boot_s, service_s = memory.measured.boot_s, memory.measured.service_s
+    boot_s, service_s = memory.estimates.boot_s, memory.estimates.service_s
     # What is not measured yet cannot be saved on.
     if config.goal is Goal.DEMAND or boot_s is None or service_s is None:
         return wanted
     # One that has been booting for much too long may never come.
     ages_s = [observation.taken_at - i.started_at for i in alive if not _is_late(i, observation.taken_at, boot_s)]
     ready_s = [*(max(0.0, boot_s - age_s) for age_s in ages_s), *[boot_s] * (active - len(alive))]
-    soon = observation.demand + memory.measured.rate * boot_s
+    soon = observation.demand + memory.estimates.rate * boot_s
     limit = min(wanted, config.max_instances) - active
     more = additional(soon, ready_s, boot_s, service_s, limit)
     return min(wanted, active + more)
@@ -133,13 +134,13 @@ def _grow(fleet: _Fleet, memory: Memory, config: Config, now: float) -> tuple[tu
     need = max(0, fleet.desired - fleet.active)
     # Binds only where more is owned than allowed: else each stopped instance has a slot of its own.
     slots = max(0, config.max_instances - (fleet.owned - len(fleet.stopped)))
-    start = _ids(fleet.startable[: min(need, slots, available(memory.tokens, "start", now, config.limits))])
+    start = _ids(fleet.startable[: min(need, slots, available(memory.allowances, "start", now, config.limits))])
     room = max(0, config.max_instances - fleet.owned)
-    count = min(need - len(start), room, available(memory.tokens, "launch", now, config.limits))
-    if count <= 0 or fleet.offering is None or LAUNCH in fleet.held:
+    count = min(need - len(start), room, available(memory.allowances, "launch", now, config.limits))
+    if count <= 0 or fleet.offering is None or LAUNCH in fleet.backed_off:
         return start, None
     number = naming.lowest_free(fleet.numbers)
-    sequence = sum(1 for launch in memory.launches if launch.asked_at // TOKEN_BUCKET_S == now // TOKEN_BUCKET_S)
+    sequence = sum(1 for launch in memory.launches if launch.asked_at // CLIENT_TOKEN_S == now // CLIENT_TOKEN_S)
     return start, Order(count, number, fleet.offering, sequence)
 
 
@@ -187,26 +188,26 @@ def _displaced(
 ) -> tuple[str, ...]:
     """Ids of stopped instances in a place without machines, whose slots an offering that has some is to get."""
     short = fleet.desired - fleet.active - actions.grown - fleet.dying
-    if short <= 0 or fleet.offering is None or fleet.owned < config.max_instances or LAUNCH in fleet.held:
+    if short <= 0 or fleet.offering is None or fleet.owned < config.max_instances or LAUNCH in fleet.backed_off:
         return ()
-    return _ids(i for i in spare if i.id in fleet.held and memory.holds[i.id].capacity)[:short]
+    return _ids(i for i in spare if i.id in fleet.backed_off and memory.backoffs[i.id].capacity)[:short]
 
 
 def _failing(fleet: _Fleet, memory: Memory) -> set[str]:
     """Ids of instances on which something failed; for want of machines an instance can still be terminated."""
-    return {key for key in fleet.held if not memory.holds[key].capacity}
+    return {key for key in fleet.backed_off if not memory.backoffs[key].capacity}
 
 
 def _spend(memory: Memory, actions: Actions, config: Config, now: float) -> Memory:
     launched = actions.launch.count if actions.launch else 0
-    tokens = spent(memory.tokens, "start", len(actions.start), now, config.limits)
+    tokens = spent(memory.allowances, "start", len(actions.start), now, config.limits)
     tokens = spent(tokens, "launch", launched, now, config.limits)
-    return replace(memory, tokens=tokens)
+    return replace(memory, allowances=tokens)
 
 
 def _reasons(fleet: _Fleet, demand: int) -> list[str]:
     reasons = [f"demand {demand} wants {fleet.desired}, {fleet.active} active, {fleet.owned} owned"]
-    if LAUNCH in fleet.held:
+    if LAUNCH in fleet.backed_off:
         reasons.append("launching failed and is left alone for a while")
     if fleet.offering is None:
         reasons.append("no offering has machines")

@@ -6,7 +6,7 @@ from facecore.settings import AwsSettings
 from pydantic import Field, model_validator
 
 from facecontroller.model import Config, Goal, Offering
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
 
 _LIST = r"^[a-z0-9.-]*(,[a-z0-9.-]+)*$"
 

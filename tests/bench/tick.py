@@ -6,12 +6,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from facecontroller.cost import RunningCost
+from facecontroller.estimates import Estimates
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
-from facecontroller.meter import Meter
+from facecontroller.memory import Memory
 from facecontroller.metrics import Metrics
 from facecontroller.model import Config, Goal
-from facecontroller.remembered import Measured, Memory
 from facecore import logs
 from prometheus_client import CollectorRegistry
 from support.fakes.controller import FakeClock, FakeEc2, FakeQueue
@@ -61,8 +62,8 @@ def main() -> int:
         config = Config(INSTANCES, 300, 300, 86_400, goal)
         metrics = Metrics(CollectorRegistry(), clock)
         fleet = Ec2Fleet(Answers(clock, INSTANCES), "local", "local-worker")
-        controller = Controller(queue, fleet, config, metrics, clock, meter=Meter(0.1))
-        controller._memory = Memory(measured=Measured(1000.0, 1000.0, (25.0,)))
+        controller = Controller(queue, fleet, config, metrics, clock, cost=RunningCost(0.1))
+        controller._memory = Memory(estimates=Estimates(1000.0, 1000.0, (25.0,)))
         times_ms = [_tick_ms(controller, queue, clock) for _ in tqdm(range(TICKS), leave=False, disable=None)]
         print(
             f"{goal}: a tick with {INSTANCES} instances takes {statistics.median(times_ms):.0f} ms of our own time",

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from facecontroller.dry_run import DryRunFleet
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller
 from facecontroller.metrics import Metrics
-from facecontroller.rehearsal import DryRunFleet
 from facecontroller.settings import Settings
 from facecore.aws import Aws
 from facecore.messages import Request

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
 from tqdm import tqdm
 
 from simulation.compare import compare

@@ -4,9 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
-from facecontroller.meter import LEAST_BILLED_S
-from facecontroller.model import LAUNCH, TOKEN_BUCKET_S, Actions, Failure, Instance, Order, Outcome, State
-from facecontroller.remembered import Launch
+from facecontroller.cost import LEAST_BILLED_S
+from facecontroller.model import CLIENT_TOKEN_S, LAUNCH, Actions, Failure, Instance, Launch, Order, Outcome, State
 
 from simulation.traces import Trace
 
@@ -126,7 +125,7 @@ class SimEc2:
         return tuple(started)
 
     def _launch(self, order: Order, now: float, failures: list[Failure]) -> Launch | None:
-        token = f"{order.offering.key}/{now // TOKEN_BUCKET_S:.0f}/{order.sequence}"
+        token = f"{order.offering.key}/{now // CLIENT_TOKEN_S:.0f}/{order.sequence}"
         former, ids = self._launches.get(token, (order, []))
         if former != order:
             failures.append(Failure("launch", LAUNCH, "IdempotentParameterMismatch", ""))

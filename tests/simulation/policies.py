@@ -6,10 +6,10 @@ from math import ceil
 from typing import Protocol
 
 import numpy as np
-from facecontroller.memory import remember
+from facecontroller.estimates import Estimates
+from facecontroller.memory import Memory, remember
 from facecontroller.model import Actions, Config, Goal, Observation, Order, Outcome, State
 from facecontroller.policy import decide
-from facecontroller.remembered import Measured, Memory
 
 from simulation.traces import Trace
 
@@ -27,7 +27,7 @@ class Policy(Protocol):
 class Production:
     """The controller's own policy with its memory."""
 
-    def __init__(self, trace: Trace, goal: Goal, measured: Measured | None = None) -> None:
+    def __init__(self, trace: Trace, goal: Goal, measured: Estimates | None = None) -> None:
         self._config = Config(
             trace.max_instances,
             boot_timeout_s=300,
@@ -38,7 +38,7 @@ class Production:
             offerings=trace.offerings,
             limits=trace.limits,
         )
-        self.memory = Memory(measured=measured or Measured())
+        self.memory = Memory(estimates=measured or Estimates())
 
     def decide(self, observation: Observation | None, now: float) -> Actions:
         """See Policy."""
@@ -129,7 +129,7 @@ def queued_minus_running(trace: Trace) -> Policy:
 
 
 @cache
-def measured_before(service_s: float) -> Measured:
+def measured_before(service_s: float) -> Estimates:
     """What the controller has learned from a burst of the day before: before that, `frugal` is `demand`."""
     from simulation.traces import burst, served_in
     from simulation.world import World
@@ -141,7 +141,7 @@ def measured_before(service_s: float) -> Measured:
         return made[-1]
 
     World(served_in(burst(np.random.default_rng(0)), service_s), make, 0).run(1000.0)
-    return made[0].memory.measured
+    return made[0].memory.estimates
 
 
 POLICIES: dict[str, Callable[[Trace], Policy]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from facecontroller.model import Offering
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
 
 SERVICE_S = 1.0
 """Mean seconds that a worker has a request in hand."""

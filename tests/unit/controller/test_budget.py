@@ -3,11 +3,21 @@
 from dataclasses import replace
 
 import pytest
-from facecontroller.memory import CAPACITY_HOLD_S, remember
-from facecontroller.model import Actions, Config, Failure, Instance, Observation, Offering, Order, Outcome, State
+from facecontroller.memory import CAPACITY_BACKOFF_S, FailedStarts, Memory, remember
+from facecontroller.model import (
+    Actions,
+    Config,
+    Failure,
+    Instance,
+    Launch,
+    Observation,
+    Offering,
+    Order,
+    Outcome,
+    State,
+)
 from facecontroller.policy import decide
-from facecontroller.remembered import Boots, Launch, Memory
-from facecontroller.tokens import Limits, available, refilled, spent
+from facecontroller.throttle import Limits, available, refilled, spent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +41,7 @@ def dry(*targets: str) -> Memory:
 
 def test_i15_rule_8_an_offering_without_machines_is_skipped_for_three_minutes() -> None:
     memory = dry(NEAR.key)
-    for later_s, offering in ((0, FAR), (CAPACITY_HOLD_S - 1, FAR), (CAPACITY_HOLD_S, NEAR)):
+    for later_s, offering in ((0, FAR), (CAPACITY_BACKOFF_S - 1, FAR), (CAPACITY_BACKOFF_S, NEAR)):
         launch = decide(seen(2, at=NOW + later_s), memory, CONFIG, NOW + later_s).actions.launch
         assert launch == Order(2, 1, offering)
 
@@ -68,7 +78,7 @@ def test_the_warm_pool_keeps_nothing_longer_than_asked_and_nothing_goes_while_th
 
 @pytest.mark.parametrize(("boots", "rest_s"), [(1, 0), (2, 60), (3, 120), (9, 900)])
 def test_an_instance_that_boots_in_vain_again_and_again_rests_ever_longer(boots: int, rest_s: float) -> None:
-    memory = Memory(boots={"i-1": Boots(boots, NOW)})
+    memory = Memory(failed_starts={"i-1": FailedStarts(boots, NOW)})
     one = replace(CONFIG, max_instances=1)
     waits = [
         s for s in (0, 59, 60, 119, 120, 899, 900) if decide(seen(1, stopped(1)), memory, one, NOW + s).actions.start
@@ -77,14 +87,14 @@ def test_an_instance_that_boots_in_vain_again_and_again_rests_ever_longer(boots:
 
 
 def test_a_request_in_somebodys_hand_ends_all_rests() -> None:
-    memory = Memory(boots={"i-1": Boots(5, NOW)})
+    memory = Memory(failed_starts={"i-1": FailedStarts(5, NOW)})
     assert decide(seen(2, stopped(1), in_flight=1), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
 def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
     outcome = Outcome(("i-1",), (Launch(NOW, 2, 1, "t", ("i-2",)),))
     memory = remember(remember(Memory(), outcome, NOW), outcome, NOW)
-    assert memory.boots == {"i-1": Boots(2, NOW), "i-2": Boots(2, NOW)}
+    assert memory.failed_starts == {"i-1": FailedStarts(2, NOW), "i-2": FailedStarts(2, NOW)}
 
 
 @given(

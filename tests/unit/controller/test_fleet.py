@@ -1,10 +1,9 @@
 """What the fleet asks of EC2, and what it makes of the answers."""
 
 import pytest
+from facecontroller.dry_run import DryRunFleet
 from facecontroller.fleet import Ec2Fleet, client_token
-from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
-from facecontroller.rehearsal import DryRunFleet
-from facecontroller.remembered import Launch
+from facecontroller.model import LAUNCH, RENAME, Actions, Launch, Offering, Order, Rename, State
 from facecore.errors import RefusedError
 from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2
 
@@ -72,7 +71,7 @@ def test_a_launch_is_one_call_whose_instances_carry_name_and_owner_from_the_star
     ]
     assert request["TagSpecifications"] == [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")]
     assert outcome.launched_ids == tuple(ec2.machines)
-    assert {i.token for i in fleet.look(NOW).instances} == {outcome.launched[0].token}
+    assert {i.client_token for i in fleet.look(NOW).instances} == {outcome.launched[0].client_token}
 
 
 def test_a_launch_may_name_its_type_and_subnet(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
@@ -100,7 +99,7 @@ def test_what_a_launch_did_not_make_is_asked_for_at_once(ec2: FakeEc2, fleet: Ec
     outcome = fleet.act(Actions(launch=Order(15, 1)), NOW)
     assert [launch.count for launch in outcome.launched] == [4, 4, 4, 3]
     assert outcome.launched_ids == tuple(ec2.machines)
-    assert len({launch.token for launch in outcome.launched}) == 4
+    assert len({launch.client_token for launch in outcome.launched}) == 4
 
 
 def test_the_refusal_of_the_rest_tells_that_an_offering_has_no_more(ec2: FakeEc2, fleet: Ec2Fleet) -> None:

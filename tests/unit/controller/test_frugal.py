@@ -3,16 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from facecontroller.estimates import Estimates
 from facecontroller.frugal import SLACK, additional, finish_s
+from facecontroller.memory import Memory
 from facecontroller.model import Config, Goal, Instance, Observation, State
 from facecontroller.policy import decide
-from facecontroller.remembered import Measured, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
 NOW = 1_000_000.0
 CONFIG = Config(15, 300, 300, 86_400, Goal.FRUGAL)
-KNOWN = Memory(measured=Measured(100.0, 100.0, (25.0,)))
+KNOWN = Memory(estimates=Estimates(100.0, 100.0, (25.0,)))
 READY = st.lists(st.floats(0, 40), max_size=8).map(sorted)
 TIMES_S = st.floats(0.1, 40)
 
@@ -69,7 +70,7 @@ def test_one_more_instance_never_ends_the_wait_later(
 def test_it_never_asks_for_more_than_demand_does(
     demand: int, ages_s: list[float], boot_s: float, service_s: float
 ) -> None:
-    memory = Memory(measured=Measured(100 * service_s, 100.0, (boot_s,)))
+    memory = Memory(estimates=Estimates(100 * service_s, 100.0, (boot_s,)))
     frugal, generous = (
         decide(seen(demand, *ages_s), memory, replace(CONFIG, goal=goal), NOW).actions.grown
         for goal in (Goal.FRUGAL, Goal.DEMAND)

@@ -21,7 +21,7 @@ class Pair:
 
     def pass_s(self, seconds: float) -> tuple[bool, bool]:
         self.clock.now += seconds
-        return self.first.tend()[0], self.second.tend()[0]
+        return self.first.acquire()[0], self.second.acquire()[0]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_second_stands_by_as_long_as_the_first_renews(pair: Pair) -> None:
 def test_it_costs_one_call_every_ten_seconds(pair: Pair) -> None:
     calls = []
     for _ in range(int(3 * RENEW_S)):
-        calls.append(pair.first.tend()[1])
+        calls.append(pair.first.acquire()[1])
         pair.clock.now += 1
     assert sum(calls) == 3
     assert max(calls) == 1
@@ -45,7 +45,7 @@ def test_it_costs_one_call_every_ten_seconds(pair: Pair) -> None:
 def test_the_second_takes_over_once_the_first_is_silent_for_a_term(pair: Pair) -> None:
     pair.pass_s(1)
     waited_s = 0.0
-    while not pair.second.tend()[0]:
+    while not pair.second.acquire()[0]:
         pair.clock.now += 1
         waited_s += 1
     assert TERM_S <= waited_s <= TERM_S + STAND_BY_S + 1
@@ -53,9 +53,9 @@ def test_the_second_takes_over_once_the_first_is_silent_for_a_term(pair: Pair) -
 
 
 def test_a_lease_that_is_given_up_is_taken_at_once(pair: Pair) -> None:
-    pair.first.tend()
+    pair.first.acquire()
     pair.first.release()
-    assert pair.second.tend() == (True, 3)
+    assert pair.second.acquire() == (True, 3)
     pair.first.release()
     assert pair.pass_s(RENEW_S) == (False, True)
 
@@ -67,14 +67,14 @@ def test_two_never_have_it_together_whatever_fails(pair: Pair) -> None:
 
 
 def test_a_renewal_whose_answer_was_lost_is_found_again(pair: Pair) -> None:
-    pair.first.tend()
+    pair.first.acquire()
     pair.s3.faults = ["lost"]
     assert pair.pass_s(RENEW_S)[0]
     assert pair.pass_s(1)[0]
 
 
 def test_without_s3_it_ends_before_another_can_have_it(pair: Pair) -> None:
-    pair.first.tend()
+    pair.first.acquire()
     pair.s3.faults = ["ServiceUnavailable"] * 1000
     held = [pair.pass_s(1)[0] for _ in range(int(TERM_S))]
     assert held[0]
@@ -82,20 +82,20 @@ def test_without_s3_it_ends_before_another_can_have_it(pair: Pair) -> None:
 
 
 def test_an_answer_without_a_date_lets_nobody_take_over(pair: Pair) -> None:
-    pair.first.tend()
+    pair.first.acquire()
     pair.s3.tells_date = False
     pair.clock.now += 10 * TERM_S
-    assert not pair.second.tend()[0]
+    assert not pair.second.acquire()[0]
 
 
 def test_a_lease_that_another_took_is_lost(pair: Pair) -> None:
-    pair.first.tend()
+    pair.first.acquire()
     pair.clock.now += 2 * TERM_S
-    assert pair.second.tend()[0]
-    assert pair.first.tend() == (False, 1)
+    assert pair.second.acquire()[0]
+    assert pair.first.acquire() == (False, 1)
 
 
 def test_no_lease_is_always_ours() -> None:
     lease = NoLease()
     lease.release()
-    assert lease.tend() == (True, 0)
+    assert lease.acquire() == (True, 0)

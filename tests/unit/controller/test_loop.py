@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from facecontroller.cost import RunningCost
 from facecontroller.fleet import Ec2Fleet
 from facecontroller.loop import Controller, Heartbeat, Pace, run
-from facecontroller.meter import Meter
 from facecontroller.metrics import Metrics
 from facecontroller.model import Config, Instance, Observation, State
 from hypothesis import given
@@ -116,7 +116,7 @@ class OneLease:
     def __init__(self) -> None:
         self.ours, self.released = False, False
 
-    def tend(self) -> tuple[bool, int]:
+    def acquire(self) -> tuple[bool, int]:
         return self.ours, 1
 
     def release(self) -> None:
@@ -161,7 +161,7 @@ def test_a_cold_start_is_measured_by_phase_and_running_time_is_paid_by_the_minut
 
 
 def test_the_meter_bills_a_minute_at_least() -> None:
-    meter, running = Meter(3600.0), Instance("i-1", 1, State.RUNNING, "ami", 0.0, 100.0)
+    meter, running = RunningCost(3600.0), Instance("i-1", 1, State.RUNNING, "ami", 0.0, 100.0)
     meter.read(Observation(100, 1, "ami", (running,)))
     assert meter.read(Observation(110, 1, "ami", (running,))) == (10, 10)
     assert meter.read(Observation(111, 1, "ami", ())) == (0, 49)

@@ -1,8 +1,7 @@
 """What is remembered, and for how long."""
 
-from facecontroller.memory import CAPACITY_HOLD_S, MAX_HOLD_S, UNSEEN_FOR_S, recall, remember
-from facecontroller.model import LAUNCH, Failure, Instance, Observation, Outcome, Rename, State
-from facecontroller.remembered import Hold, Launch, Memory
+from facecontroller.memory import CAPACITY_BACKOFF_S, MAX_BACKOFF_S, UNSEEN_FOR_S, Backoff, Memory, recall, remember
+from facecontroller.model import LAUNCH, Failure, Instance, Launch, Observation, Outcome, Rename, State
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,33 +38,33 @@ def test_a_stop_that_is_seen_is_forgotten() -> None:
 
 @given(st.floats(-1e6, 1e6))
 def test_marks_expire_wherever_the_clock_goes(shift_s: float) -> None:
-    marked = Memory({"a": NOW}, (Launch(NOW, 1, 1),), {"b": NOW}, {"c": NOW}, {"d": Hold(1, NOW + 2)})
+    marked = Memory({"a": NOW}, (Launch(NOW, 1, 1),), {"b": NOW}, {"c": NOW}, {"d": Backoff(1, NOW + 2)})
     memory = recall(marked, None, NOW + shift_s)
     kept = abs(shift_s) < UNSEEN_FOR_S
     assert [len(marks) for marks in (memory.starts, memory.launches, memory.stops, memory.terminations)] == (
         [int(kept)] * 4
     )
-    assert bool(memory.holds) == (-CAPACITY_HOLD_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
+    assert bool(memory.backoffs) == (-CAPACITY_BACKOFF_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
 
 
 def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
     memory, held_s = Memory(), []
     for _ in range(2000):
         memory = remember(memory, Outcome(failures=(Failure("launch", LAUNCH, "X", ""),)), NOW)
-        held_s.append(memory.holds[LAUNCH].until - NOW)
-    assert held_s[:6] == [2, 4, 8, 16, MAX_HOLD_S, MAX_HOLD_S]
-    assert held_s[-1] == MAX_HOLD_S
+        held_s.append(memory.backoffs[LAUNCH].until - NOW)
+    assert held_s[:6] == [2, 4, 8, 16, MAX_BACKOFF_S, MAX_BACKOFF_S]
+    assert held_s[-1] == MAX_BACKOFF_S
 
 
 def test_a_success_ends_the_row_of_failures() -> None:
-    holds = {LAUNCH: Hold(3, NOW), "i-1": Hold(3, NOW), "i-2": Hold(3, NOW)}
-    memory = remember(Memory(holds=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
-    assert set(memory.holds) == {"i-2"}
+    holds = {LAUNCH: Backoff(3, NOW), "i-1": Backoff(3, NOW), "i-2": Backoff(3, NOW)}
+    memory = remember(Memory(backoffs=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
+    assert set(memory.backoffs) == {"i-2"}
 
 
 def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
     outcome = Outcome(launched=(LAUNCHED,), failures=(Failure("launch", LAUNCH, "X", ""),))
-    assert remember(Memory(holds={LAUNCH: Hold(3, NOW)}), outcome, NOW).holds == {LAUNCH: Hold(1, NOW + 2)}
+    assert remember(Memory(backoffs={LAUNCH: Backoff(3, NOW)}), outcome, NOW).backoffs == {LAUNCH: Backoff(1, NOW + 2)}
 
 
 def test_a_row_of_zeros_begins_with_its_first_sample_and_ends_with_any_other() -> None:

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from facecontroller.memory import remember
-from facecontroller.model import LAUNCH, Actions, Config, Failure, Instance, Observation, Order, Outcome, State
+from facecontroller.memory import Backoff, Memory, remember
+from facecontroller.model import LAUNCH, Actions, Config, Failure, Instance, Launch, Observation, Order, Outcome, State
 from facecontroller.policy import decide
-from facecontroller.remembered import Hold, Launch, Memory
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0
@@ -131,7 +130,7 @@ def test_a_launch_counts_until_it_is_seen(ids: tuple[str, ...] | None) -> None:
 
 def test_a_launch_without_an_answer_is_recognised_by_its_token() -> None:
     memory = Memory(launches=(Launch(NOW - 5, 1, 3, "token"),))
-    seen = replace(instance(1, State.PENDING), token="token")
+    seen = replace(instance(1, State.PENDING), client_token="token")
     counts = decide(observation(1, (seen,)), memory, CONFIG, NOW).counts
     assert counts is not None
     assert (counts.active, counts.owned) == (3, 3)
@@ -194,7 +193,7 @@ def test_an_over_age_instance_that_runs_is_stopped_after_a_minute_without_demand
         (replace(QUIET, sampled_at=NOW + 1), 0, 9999, False),
         (replace(QUIET, stops={"i-1": NOW - 1}), 0, 9999, False),
         (replace(QUIET, terminations={"i-1": NOW - 1}), 0, 9999, False),
-        (replace(QUIET, holds={"i-1": Hold(1, NOW + 1)}), 0, 9999, False),
+        (replace(QUIET, backoffs={"i-1": Backoff(1, NOW + 1)}), 0, 9999, False),
     ],
 )
 def test_the_safety_net_stops_what_runs_long_after_the_last_demand(
@@ -232,13 +231,13 @@ def test_a_launch_that_failed_is_held_back_but_starting_is_not() -> None:
 
 
 def test_an_instance_that_cannot_be_started_gives_way_to_the_next() -> None:
-    memory = Memory(holds={"i-1": Hold(1, NOW + 2)})
+    memory = Memory(backoffs={"i-1": Backoff(1, NOW + 2)})
     assert decide(observation(1, fleet("ss")), memory, CONFIG, NOW).actions.start == ("i-2",)
     assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
 def test_an_instance_that_cannot_be_terminated_is_left_alone_for_a_while() -> None:
-    memory = Memory(holds={"i-1": Hold(1, NOW + 2)})
+    memory = Memory(backoffs={"i-1": Backoff(1, NOW + 2)})
     stale = (instance(1, State.STOPPED, image="former"),)
     assert not decide(observation(0, stale), memory, CONFIG, NOW).actions
     assert decide(observation(0, stale), memory, CONFIG, NOW + 2).actions.terminate == ("i-1",)

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from facecontroller.memory import remember
-from facecontroller.model import LAUNCH, Actions, Config, Decision, Instance, Observation, Outcome, State
+from facecontroller.memory import Backoff, Memory, remember
+from facecontroller.model import LAUNCH, Actions, Config, Decision, Instance, Launch, Observation, Outcome, State
 from facecontroller.naming import correction
 from facecontroller.policy import decide
-from facecontroller.remembered import Hold, Launch, Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,8 +56,8 @@ def full_memories(draw: st.DrawFn) -> Memory:
         launches=tuple(draw(st.lists(launches(times), max_size=3))),
         stops={i: at for i, (kind, at) in asked.items() if kind == "b"},
         terminations={i: at for i, (kind, at) in asked.items() if kind == "c"},
-        holds=draw(
-            st.dictionaries(keys, st.builds(Hold, st.integers(1, 9), st.floats(NOW - 90, NOW + 30)), max_size=3)
+        backoffs=draw(
+            st.dictionaries(keys, st.builds(Backoff, st.integers(1, 9), st.floats(NOW - 90, NOW + 30)), max_size=3)
         ),
         zero_since=None if quiet_s is None else NOW - quiet_s,
         sampled_at=None if quiet_s is None else NOW - min(quiet_s, 1),
@@ -133,7 +132,7 @@ def test_i3_nothing_that_runs_is_stopped_on_a_first_zero(seen: Observation, memo
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i5_i6_what_runs_long_without_demand_is_stopped_once(seen: Observation, memory: Memory, config: Config) -> None:
-    calm = replace(memory, holds={}, stops={}, terminations={}, zero_since=NOW - 300, sampled_at=NOW - 1)
+    calm = replace(memory, backoffs={}, stops={}, terminations={}, zero_since=NOW - 300, sampled_at=NOW - 1)
     idle = replace(seen, demand=0)
     first = decide(idle, calm, config, NOW)
     old = {i.id for i in seen.instances if i.state is State.RUNNING and NOW - i.started_at >= 300}
@@ -206,7 +205,7 @@ def test_names_become_unique_numbers_up_to_the_maximum(seen: Observation, config
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i14_every_over_age_instance_that_is_stopped_goes(seen: Observation, memory: Memory, config: Config) -> None:
-    calm = replace(memory, holds={}, terminations={}, starts={})
+    calm = replace(memory, backoffs={}, terminations={}, starts={})
     aged = {i.id for i in seen.instances if i.state is State.STOPPED and NOW - i.created_at > DAY_S}
     assert aged - calm.stops.keys() <= set(decide(seen, calm, config, NOW).actions.terminate)
 
@@ -215,9 +214,9 @@ def test_i14_every_over_age_instance_that_is_stopped_goes(seen: Observation, mem
 def test_i15_an_instance_that_fails_to_start_does_not_hold_up_the_others(
     seen: Observation, memory: Memory, config: Config
 ) -> None:
-    calm = replace(memory, holds={})
+    calm = replace(memory, backoffs={})
     first = decide(seen, calm, config, NOW)
-    held = replace(calm, holds={i: Hold(1, NOW + 2) for i in first.actions.start})
+    held = replace(calm, backoffs={i: Backoff(1, NOW + 2) for i in first.actions.start})
     second = decide(seen, held, config, NOW)
     assert not set(second.actions.start) & set(first.actions.start)
     assert launched(second) >= launched(first)

@@ -3,7 +3,7 @@
 import pytest
 from facecontroller.model import Config
 from facecontroller.settings import Settings
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
 from facecore.errors import SettingsError
 from facecore.settings import load
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from facecontroller.model import Actions, Goal, Observation
-from facecontroller.tokens import Limits
+from facecontroller.throttle import Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.policies import POLICIES, Production

@@ -3,8 +3,7 @@
 from facecore.logs import get_logger
 
 from facecontroller.fleet import NAME_PREFIX, Fleet, View
-from facecontroller.model import Actions, Outcome
-from facecontroller.remembered import Launch
+from facecontroller.model import Actions, Launch, Outcome
 
 log = get_logger(__name__)
 

@@ -1,11 +1,10 @@
 """What the controller learns of the workers by watching the queue and its own starts: service time and boot time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from facecontroller.model import Observation, State
-from facecontroller.remembered import ColdStart, Measured, Sample
 
 FADE_ABOVE = 200.0
 """Requests after which what was measured before counts half."""
@@ -21,6 +20,59 @@ BOOTS_KEPT = 5
 """Cold starts whose boots are remembered: two of five may have hung without being taken for the usual."""
 QUIET_S = 60.0
 """Without demand for so long, a period of demand is over though nobody was seen at work."""
+ENOUGH_DONE = 5.0
+"""Requests from which a service time is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One good look at the queue."""
+
+    at: float
+    demand: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """A period of demand that began with nobody at work, by phase. Unix times in seconds; None is not yet."""
+
+    demand_at: float
+    asked_at: float | None = None
+    """When EC2 accepted the first start or launch."""
+    running_at: float | None = None
+    """When the first instance was seen to run."""
+    working_at: float | None = None
+    """When the first request was seen in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What the controller has learned of the workers by watching; None and zero are not yet known."""
+
+    busy_s: float = 0.0
+    """Seconds that requests were in hand, summed over the workers; old ones fade."""
+    done: float = 0.0
+    """Requests that left the queue meanwhile."""
+    boots_s: tuple[float, ...] = ()
+    """Seconds from asking for instances to the first request in hand, of the last cold starts."""
+    arrivals: tuple[float, ...] = ()
+    """Requests that came a second, between each two of the last samples."""
+
+    @property
+    def service_s(self) -> float | None:
+        """Seconds that a worker has one request in hand, by Little's law: the mean of in flight over throughput."""
+        return self.busy_s / self.done if self.done >= ENOUGH_DONE else None
+
+    @property
+    def boot_s(self) -> float | None:
+        """Seconds that a boot takes: the median, so that one that hung does not count."""
+        return median(self.boots_s) if self.boots_s else None
+
+    @property
+    def rate(self) -> float:
+        """Requests that steadily come a second: the median, so that a burst counts as what it is, not as a stream."""
+        return median(self.arrivals) if self.arrivals else 0.0
 
 
 def sampled(samples: tuple[Sample, ...], observation: Observation | None) -> tuple[Sample, ...]:
@@ -33,7 +85,7 @@ def sampled(samples: tuple[Sample, ...], observation: Observation | None) -> tup
     return (*samples, sample)[-SAMPLES_KEPT:]
 
 
-def learned(known: Measured, samples: tuple[Sample, ...]) -> Measured:
+def learned(known: Estimates, samples: tuple[Sample, ...]) -> Estimates:
     """What is known of service and arrivals after the last of `samples`.
 
     Service time follows from Little's law (https://en.wikipedia.org/wiki/Little%27s_law): seconds in hand over requests
@@ -63,7 +115,7 @@ def _believed(samples: Sequence[Sample]) -> Sample:
     return Sample(sample.at, int(demand), int(in_flight))
 
 
-def _with_arrivals(known: Measured, last: Sample, here: Sample, passed_s: float) -> Measured:
+def _with_arrivals(known: Estimates, last: Sample, here: Sample, passed_s: float) -> Estimates:
     """What came since the last sample: what there is more of, and what has been done meanwhile."""
     if known.service_s is None:
         return known
@@ -72,7 +124,7 @@ def _with_arrivals(known: Measured, last: Sample, here: Sample, passed_s: float)
     return replace(known, arrivals=(*known.arrivals, came / passed_s)[-ARRIVALS_KEPT:])
 
 
-def booted(known: Measured, cold: ColdStart | None, latest: ColdStart | None, samples: Sequence[Sample]) -> Measured:
+def booted(known: Estimates, cold: ColdStart | None, latest: ColdStart | None, samples: Sequence[Sample]) -> Estimates:
     """What is known of boots, where a cold start has just brought its first request into a hand.
 
     It was `cold` until now and is `latest`. After a gap in `samples` nobody knows for how long that request was there.

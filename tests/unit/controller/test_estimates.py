@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 import pytest
-from facecontroller.memory import recall, remember
-from facecontroller.model import Instance, Observation, Outcome, State
-from facecontroller.remembered import Launch, Measured, Memory
+from facecontroller.estimates import Estimates
+from facecontroller.memory import Memory, recall, remember
+from facecontroller.model import Instance, Launch, Observation, Outcome, State
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,11 +20,11 @@ def look(memory: Memory, second: float, demand: int, in_flight: int, *states: St
     return recall(memory, Observation(at, demand, "ami", found, in_flight), at)
 
 
-def watched(counts: Iterable[tuple[int, int]]) -> Measured:
+def watched(counts: Iterable[tuple[int, int]]) -> Estimates:
     memory = Memory()
     for second, (demand, in_flight) in enumerate(counts):
         memory = look(memory, second, demand, in_flight, State.RUNNING)
-    return memory.measured
+    return memory.estimates
 
 
 def queue() -> list[tuple[int, int]]:
@@ -79,15 +79,15 @@ def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
     memory = look(cold_start(Memory(), 0), 10, 0, 0)
     for second, in_flight in ((20, 0), (24, 1), (30, 1)):
         memory = look(memory, second, 1, in_flight, State.RUNNING)
-    assert memory.measured.boot_s == 24
+    assert memory.estimates.boot_s == 24
     assert memory.cold is not None
     assert (memory.cold.running_at, memory.cold.working_at) == (NOW + 20, NOW + 24)
 
 
 def test_a_count_of_long_ago_does_not_end_a_boot() -> None:
     memory = look(cold_start(Memory(), 0), 5, 7, 4, State.PENDING)
-    assert memory.measured.boot_s is None
-    assert work_begins(memory, 24).measured.boot_s == 24
+    assert memory.estimates.boot_s is None
+    assert work_begins(memory, 24).estimates.boot_s == 24
 
 
 def test_work_that_was_done_between_two_looks_ends_the_period() -> None:
@@ -95,12 +95,12 @@ def test_work_that_was_done_between_two_looks_ends_the_period() -> None:
     memory = look(memory, 25, 0, 0, State.RUNNING)
     assert memory.cold is None
     memory = work_begins(cold_start(memory, 50), 74)
-    assert memory.measured.boot_s == 24
+    assert memory.estimates.boot_s == 24
 
 
 def test_a_boot_that_ended_while_nobody_looked_is_not_measured() -> None:
     memory = look(cold_start(Memory(), 0), 61, 9, 1, State.RUNNING)
-    assert memory.measured.boot_s is None
+    assert memory.estimates.boot_s is None
 
 
 def test_boots_that_hung_are_not_the_usual() -> None:
@@ -108,9 +108,9 @@ def test_boots_that_hung_are_not_the_usual() -> None:
     for n, boot_s in enumerate((24, 120, 22, 23, 300)):
         memory = work_begins(cold_start(memory, 1000 * n), 1000 * n + boot_s)
         memory = look(memory, 1000 * n + 400, 0, 0)
-    assert memory.measured.boot_s == 24
+    assert memory.estimates.boot_s == 24
 
 
 def test_the_rate_of_arrivals_is_that_of_a_stream_and_not_of_a_burst() -> None:
-    assert Measured(arrivals=(0.0, 0.0, 100.0)).rate == 0
-    assert Measured(arrivals=(2.0, 0.0, 3.0)).rate == 2
+    assert Estimates(arrivals=(0.0, 0.0, 100.0)).rate == 0
+    assert Estimates(arrivals=(2.0, 0.0, 3.0)).rate == 2

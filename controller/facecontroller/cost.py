@@ -8,7 +8,7 @@ MAX_GAP_S = 30.0
 """A longer time without an observation is not counted: nobody knows what ran."""
 
 
-class Meter:
+class RunningCost:
     """Adds up what runs from observation to observation. `usd_per_hour` is an instance's price."""
 
     def __init__(self, usd_per_hour: float) -> None:

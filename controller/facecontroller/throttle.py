@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from facecontroller.remembered import Tokens
-
 IDS_PER_CALL = 500
 LAUNCHED_PER_CALL = 1000
 
@@ -24,7 +22,16 @@ class Limits:
     instances_per_s: float = 2.0
 
 
-def available(tokens: Mapping[str, Tokens], operation: str, now: float, limits: Limits) -> int:
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What EC2's token buckets hold for one operation, as far as our own calls empty them."""
+
+    calls: float
+    instances: float
+    at: float
+
+
+def available(tokens: Mapping[str, Allowance], operation: str, now: float, limits: Limits) -> int:
     """How many instances "start" or "launch" may take now; `now` is Unix time in seconds."""
     full = refilled(tokens.get(operation), now, limits)
     # A tick starts in several calls, but makes one launch.
@@ -33,22 +40,22 @@ def available(tokens: Mapping[str, Tokens], operation: str, now: float, limits: 
 
 
 def spent(
-    tokens: Mapping[str, Tokens], operation: str, instances: int, now: float, limits: Limits
-) -> dict[str, Tokens]:
+    tokens: Mapping[str, Allowance], operation: str, instances: int, now: float, limits: Limits
+) -> dict[str, Allowance]:
     """The buckets after `instances` were asked for."""
     if not instances:
         return dict(tokens)
     full = refilled(tokens.get(operation), now, limits)
     calls = ceil(instances / IDS_PER_CALL) if operation == "start" else 1
-    return {**tokens, operation: Tokens(full.calls - calls, full.instances - instances, now)}
+    return {**tokens, operation: Allowance(full.calls - calls, full.instances - instances, now)}
 
 
-def refilled(tokens: Tokens | None, now: float, limits: Limits) -> Tokens:
+def refilled(tokens: Allowance | None, now: float, limits: Limits) -> Allowance:
     """The bucket as it is at `now`; a full one where nothing was taken yet."""
     if tokens is None:
-        return Tokens(limits.calls, limits.instances, now)
+        return Allowance(limits.calls, limits.instances, now)
     passed_s = max(0.0, now - tokens.at)
-    return Tokens(
+    return Allowance(
         min(limits.calls, tokens.calls + limits.calls_per_s * passed_s),
         min(limits.instances, tokens.instances + limits.instances_per_s * passed_s),
         now,
