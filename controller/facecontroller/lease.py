@@ -22,7 +22,7 @@ TERM_S = 20.0
 """How long a lease holds without being renewed."""
 RENEW_S = 10.0
 STAND_BY_S = 5.0
-"""Time between two looks at another one's lease."""
+"""Time between two looks at another controller's lease."""
 MARGIN_S = 2.0
 """How long before its end a lease is no longer relied on, for a call to EC2 that is under way."""
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
@@ -35,25 +35,28 @@ class Lease(Protocol):
     """The right to act."""
 
     def acquire(self) -> tuple[bool, int]:
-        """Whether it is ours now, and how many calls to AWS it took to know."""
+        """Takes or renews the lease if that is due.
+
+        Returns whether this controller holds it now, and how many calls to AWS that took.
+        """
 
     def release(self) -> None:
-        """Gives it up, so that the next controller need not wait; raises AWS errors."""
+        """Gives the lease up, so that the next controller need not wait; raises AWS errors."""
 
 
 class NoLease:
-    """Always ours: for a dry run, which changes nothing."""
+    """Always held: for a dry run, which changes nothing."""
 
     def acquire(self) -> tuple[bool, int]:
         """See Lease."""
         return True, 0
 
     def release(self) -> None:
-        """Nothing."""
+        """See Lease."""
 
 
 class S3Lease:
-    """A lease by S3's conditional writes. Its end is told by S3's clock alone, so no two clocks need to agree."""
+    """A lease by S3's conditional writes. Only S3's clock tells when it ends, so no two clocks need to agree."""
 
     def __init__(self, s3: S3Client, bucket: str, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._s3 = s3
@@ -67,22 +70,35 @@ class S3Lease:
         self._status = ""
 
     def acquire(self) -> tuple[bool, int]:
-        """See Lease. One call every 10 s while it is ours, up to three every 5 s while it is not."""
+        """See Lease. One call every 10 s while it is held, up to three every 5 s while it is not."""
         now = self._clock()
         if self._due_at is not None and now < self._due_at:
-            return self._is_ours(now), 0
-        calls = 1
+            return self._is_held(now), 0
+        renews, calls = bool(self._etag), 1
         try:
-            if self._etag:
-                self._renew(now)
-            else:
-                calls = self._take(now)
+            etag = self._put("held", IfMatch=self._etag) if renews else self._put("held", IfNoneMatch="*")
+            if etag is None:
+                found, calls = self._look(), 2
+                # It is ours with another ETag if the answer to a former write was lost. A lease that ended is free, but
+                # not to the one that lost it: another controller may have acted meanwhile.
+                if found.owner == self._owner or (found.is_over and not renews):
+                    etag, calls = self._put("held", IfMatch=found.etag), 3
+                elif not renews:
+                    self._log_once("standing_by", holder=found.owner)
+            if etag is not None:
+                # Counted from before the write, which S3 dates later.
+                self._etag, self._ends_at, self._due_at = etag, now + TERM_S, now + RENEW_S
+                if not renews:
+                    self._log_once("lease_taken")
+            elif renews:
+                self._etag = ""
+                self._log_once("lease_lost")
         except AwsError as error:
-            self._say("lease_failed", code=error.aws_code or type(error).__name__, error=str(error))
-        if not self._is_ours(now):
+            self._log_once("lease_failed", code=error.aws_code or type(error).__name__, error=str(error))
+        if not self._is_held(now):
             self._etag = ""
             self._due_at = now + STAND_BY_S
-        return self._is_ours(now), calls
+        return self._is_held(now), calls
 
     def release(self) -> None:
         """See Lease."""
@@ -90,39 +106,11 @@ class S3Lease:
             self._put("released", IfMatch=self._etag)
             self._etag = ""
 
-    def _is_ours(self, now: float) -> bool:
+    def _is_held(self, now: float) -> bool:
         return bool(self._etag) and now < self._ends_at - MARGIN_S
 
-    def _renew(self, now: float) -> None:
-        etag = self._put("held", IfMatch=self._etag)
-        if etag is None and (found := self._look()).owner == self._owner:
-            # The answer to a former write was lost: the object is ours all the same.
-            etag = self._put("held", IfMatch=found.etag)
-        if etag is None:
-            self._etag = ""
-            self._say("lease_lost")
-            return
-        self._hold(etag, now)
-
-    def _take(self, now: float) -> int:
-        etag, calls = self._put("held", IfNoneMatch="*"), 1
-        if etag is None:
-            found, calls = self._look(), 2
-            if not (found.is_over or found.owner == self._owner):
-                self._say("standing_by", holder=found.owner)
-                return calls
-            etag, calls = self._put("held", IfMatch=found.etag), 3
-        if etag is not None:
-            self._hold(etag, now)
-            self._say("lease_taken")
-        return calls
-
-    def _hold(self, etag: str, now: float) -> None:
-        # Counted from before the write, which S3 dates later.
-        self._etag, self._ends_at, self._due_at = etag, now + TERM_S, now + RENEW_S
-
     def _put(self, status: str, **condition: Any) -> str | None:
-        """The object's new ETag; None where the condition did not hold."""
+        """Writes the object and returns its new ETag; None if the condition did not hold."""
         self._writes += 1
         # The ETag is made of the content, so that no two writes may be alike.
         content = json.dumps({"owner": self._owner, "write": self._writes, "status": status})
@@ -145,19 +133,20 @@ class S3Lease:
             answer: Any = self._s3.head_object(Bucket=self._bucket, Key=KEY)
         return _Found(answer)
 
-    def _say(self, event: str, **facts: str) -> None:
+    def _log_once(self, event: str, **facts: str) -> None:
         if event != self._status:
             self._status = event
             log.info(event, owner=self._owner, **facts)
 
 
 class _Found:
-    """Another one's lease, or a former one of our own, as S3 describes it."""
+    """The lease of another controller, or a former one of our own, as S3 describes it."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.etag: str = answer["ETag"]
         self.owner: str = answer["Metadata"].get("owner", "")
         written: datetime = answer["LastModified"]
+        # Both times are S3's own, so that this host's clock does not matter.
         told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if told is None:
             raise UnavailableError(f"look at the lease {KEY}: the answer has no date")

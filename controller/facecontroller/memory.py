@@ -1,21 +1,39 @@
-"""What is kept from tick to tick: pure functions that forget, and that add an act's outcome."""
+"""What the controller remembers from tick to tick: `recall` forgets and samples, `remember` adds what was done."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from facecontroller.estimates import ColdStart, Estimates, Sample, asked, booted, learned, of_cold_start, sampled
-from facecontroller.model import LAUNCH, RENAME, Launch, Observation, Outcome, State
-from facecontroller.throttle import Allowance
+from facecontroller.estimates import (
+    ColdStart,
+    Estimates,
+    Sample,
+    add_boot,
+    add_sample,
+    add_work,
+    follow_cold_start,
+    mark_asked,
+)
+from facecontroller.model import (
+    LAUNCH,
+    RENAME,
+    STALE_AFTER_S,
+    Actions,
+    Instance,
+    Launch,
+    Observation,
+    Outcome,
+    State,
+)
+from facecontroller.throttle import Allowance, Limits, spent
 
 UNSEEN_FOR_S = 60.0
-"""How long an action counts though EC2's answers do not show it. ELASTICITY.md: forgotten after 60 s."""
-STALE_AFTER_S = 30.0
-"""Age from which an observation is old, and gap that breaks a row of samples. ELASTICITY.md: over 30 s."""
+"""How long an action counts although EC2's answers do not show it."""
 MAX_BACKOFF_S = 30.0
-"""Longest time for which something that failed is left alone, unless for want of machines."""
+"""Longest backoff, unless EC2 is out of capacity."""
 CAPACITY_BACKOFF_S = 180.0
-"""How long an offering without machines is skipped. ELASTICITY.md, rule 8: 3 minutes."""
+"""How long an offering that is out of capacity is skipped."""
 RESTART_PAUSE_S = 30.0
 """Pause before the second start that no work followed; it doubles with each further one."""
 MAX_RESTART_PAUSE_S = 900.0
@@ -26,29 +44,36 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Something that failed and is left alone for a while."""
+    """Something that failed and is not tried again for a while."""
 
     failures: int
     """How often in a row."""
     until: float
     """Unix time in seconds."""
     capacity: bool = False
-    """Whether it failed for want of machines."""
+    """Whether it failed because EC2 is out of capacity."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStarts:
-    """How often an instance was started since any worker was last seen at work."""
+    """How often an instance was started since a worker was last seen at work."""
 
     count: int
     last_at: float
+
+    def backs_off(self, now: float) -> bool:
+        """Whether the instance is not started again for now."""
+        if self.count < 2:  # noqa: PLR2004 - the first failed start may be bad luck
+            return False
+        pause_s = min(RESTART_PAUSE_S * 2.0 ** (min(self.count, 10) - 1), MAX_RESTART_PAUSE_S)
+        return abs(now - self.last_at) < pause_s
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What the controller remembers between two ticks. It is advisory: losing it is safe.
 
-    It bridges the time until EC2's answers show what was asked for; marks expire by themselves.
+    It bridges the time until EC2's answers show what was asked for. Its marks expire.
     """
 
     starts: Mapping[str, float] = field(default_factory=dict)
@@ -60,16 +85,16 @@ class Memory:
     terminations: Mapping[str, float] = field(default_factory=dict)
     """Instance id → when it was terminated."""
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
-    """Instance id, an offering's key or `LAUNCH` → what failed on it."""
+    """By instance id, offering's key, `LAUNCH` or `RENAME`."""
     names: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    """Instance id → the number it was given, and when."""
+    """Instance id → the number that it was given, and when."""
     failed_starts: Mapping[str, FailedStarts] = field(default_factory=dict)
-    """Instance id → its starts that no work followed."""
+    """By instance id."""
     allowances: Mapping[str, Allowance] = field(default_factory=dict)
-    """"start" and "launch" → what EC2 still takes of them."""
+    """By operation: "start" and "launch"."""
     estimates: Estimates = field(default_factory=Estimates)
     samples: tuple[Sample, ...] = ()
-    """The last good ones of one stretch, oldest first."""
+    """The last good ones without a gap, oldest first."""
     cold: ColdStart | None = None
     """The present period of demand; None without demand."""
     zero_since: float | None = None
@@ -77,18 +102,37 @@ class Memory:
     sampled_at: float | None = None
     """When the last sample of that row was taken."""
 
+    def hidden(self, instances: Sequence[Instance]) -> int:
+        """How many launched instances EC2's answer `instances` does not show."""
+        ids = {i.id for i in instances} | self.terminations.keys()
+        shown = Counter(i.client_token for i in instances)
+        return sum(
+            max(0, launch.count - shown[launch.client_token])
+            if launch.ids is None
+            else sum(1 for i in launch.ids if i not in ids)
+            for launch in self.launches
+        )
+
+    def number(self, instance: Instance) -> int | None:
+        """An instance's number: the one that it was given a moment ago, or that of its name."""
+        return self.names[instance.id][0] if instance.id in self.names else instance.number
+
+    def quiet_s(self, at: float) -> float:
+        """For how long there has been no demand at `at`."""
+        return 0.0 if self.zero_since is None else at - self.zero_since
+
 
 def recall(memory: Memory, observation: Observation | None, now: float) -> Memory:
     """The memory without what has expired or has been seen to happen, and with this sample of the demand.
 
-    `observation` is None where it failed. `now` is Unix time in seconds.
+    `observation` is None if it failed. `now` is Unix time in seconds.
     """
     states = {} if observation is None else {i.id: i.state for i in observation.instances}
-    zero_since, sampled_at = _zero_row(memory, observation, now)
-    good = None if observation is None or is_old(observation, now) else observation
-    samples = sampled(memory.samples, good)
-    cold = memory.cold if good is None else of_cold_start(memory.cold, good, _quiet_s(good, zero_since))
-    return Memory(
+    # Nothing is learned from an old observation: its demand is not that of now.
+    good = None if observation is None or observation.is_old(now) else observation
+    zero_since, sampled_at = _zero_row(memory, good)
+    recalled = replace(
+        memory,
         # A second start of a running instance does no harm, so one sight of it is enough.
         starts={i: at for i, at in _recent(memory.starts, now).items() if states.get(i) in (None, State.STOPPED)},
         # A second launch would cost, and EC2's answers may lose an instance again: kept for the whole time.
@@ -99,95 +143,76 @@ def recall(memory: Memory, observation: Observation | None, now: float) -> Memor
             if states.get(i) in (None, State.PENDING, State.RUNNING)
         },
         terminations=_recent(memory.terminations, now),
-        backoffs={k: h for k, h in memory.backoffs.items() if -UNSEEN_FOR_S < h.until - now <= CAPACITY_BACKOFF_S},
+        # Kept for a while after its end, so that a further failure counts as one in a row.
+        backoffs={k: b for k, b in memory.backoffs.items() if -UNSEEN_FOR_S < b.until - now <= CAPACITY_BACKOFF_S},
         names={i: name for i, name in memory.names.items() if _is_recent(name[1], now)},
-        failed_starts=_failed_starts(memory, observation, now),
-        allowances=memory.allowances,
-        estimates=booted(learned(memory.estimates, samples), memory.cold, cold, samples),
-        samples=samples,
-        cold=cold,
+        failed_starts={i: f for i, f in memory.failed_starts.items() if abs(now - f.last_at) < FAILED_STARTS_KEPT_S},
+        samples=add_sample(memory.samples, good),
         zero_since=zero_since,
         sampled_at=sampled_at,
     )
+    # A request in flight proves that starts lead to work.
+    if observation is not None and observation.in_flight > 0:
+        recalled = replace(recalled, failed_starts={})
+    if good is None:
+        return recalled
+    cold = follow_cold_start(memory.cold, good, recalled.quiet_s(good.taken_at))
+    estimates = add_boot(add_work(memory.estimates, recalled.samples), memory.cold, cold, recalled.samples)
+    return replace(recalled, cold=cold, estimates=estimates)
 
 
-def remember(memory: Memory, outcome: Outcome, now: float) -> Memory:
-    """The memory with an act's outcome added. `now` is Unix time in seconds."""
-    stops = {i: at for i, at in memory.stops.items() if i not in outcome.started}
-    new = (*outcome.started, *outcome.launched_ids)
+def remember(memory: Memory, attempted: Actions, outcome: Outcome, limits: Limits, now: float) -> Memory:
+    """The memory with what was attempted and what became of it. `now` is Unix time in seconds."""
+    # Every start counts as failed until a request is seen in flight.
+    failed_starts = dict(memory.failed_starts)
+    for i in (*outcome.started, *outcome.launched_ids):
+        failed_starts[i] = FailedStarts(failed_starts[i].count + 1 if i in failed_starts else 1, now)
+    # EC2's buckets pay for what it was asked for, whether it succeeded or not; what was only decided costs nothing.
+    allowances = spent(memory.allowances, "start", len(attempted.start), now, limits)
+    if attempted.launch:
+        allowances = spent(allowances, "launch", attempted.launch.count, now, limits)
     return replace(
         memory,
         starts={**memory.starts, **dict.fromkeys(outcome.started, now)},
         launches=(*memory.launches, *outcome.launched),
-        stops={**stops, **dict.fromkeys(outcome.stopped, now)},
+        stops={
+            **{i: at for i, at in memory.stops.items() if i not in outcome.started},
+            **dict.fromkeys(outcome.stopped, now),
+        },
         terminations={**memory.terminations, **dict.fromkeys(outcome.terminated, now)},
         backoffs=_backoffs(memory.backoffs, outcome, now),
         names={**memory.names, **({outcome.renamed.id: (outcome.renamed.number, now)} if outcome.renamed else {})},
-        failed_starts={**memory.failed_starts, **{i: _one_more(memory.failed_starts.get(i), now) for i in new}},
-        cold=asked(memory.cold, now) if new or outcome.launched else memory.cold,
+        failed_starts=failed_starts,
+        allowances=allowances,
+        cold=mark_asked(memory.cold, now) if outcome.started or outcome.launched else memory.cold,
     )
 
 
-def is_old(observation: Observation, now: float) -> bool:
-    """Whether too much may have changed since the observation to take anything away."""
-    return abs(now - observation.taken_at) > STALE_AFTER_S
-
-
-def is_backed_off(boots: FailedStarts | None, now: float) -> bool:
-    """Whether an instance has started in vain so often that it is left alone for now."""
-    if boots is None or boots.count < 2:  # noqa: PLR2004 - the first start of a row may be bad luck
-        return False
-    pause_s = min(RESTART_PAUSE_S * 2.0 ** (min(boots.count, 10) - 1), MAX_RESTART_PAUSE_S)
-    return abs(now - boots.last_at) < pause_s
-
-
-def unseen(launch: Launch, ids: Mapping[str, object], tokens: Mapping[str, int], memory: Memory) -> int:
-    """How many instances of a launch EC2's answer does not show: `ids` and, by client token, counts it does show."""
-    if launch.ids is None:
-        return max(0, launch.count - tokens.get(launch.client_token, 0))
-    return sum(1 for i in launch.ids if i not in ids and i not in memory.terminations)
-
-
-def _quiet_s(observation: Observation, zero_since: float | None) -> float:
-    return 0.0 if zero_since is None else observation.taken_at - zero_since
-
-
-def _failed_starts(memory: Memory, observation: Observation | None, now: float) -> dict[str, FailedStarts]:
-    if observation is not None and observation.in_flight > 0:
-        return {}
-    return {i: b for i, b in memory.failed_starts.items() if abs(now - b.last_at) < FAILED_STARTS_KEPT_S}
-
-
-def _one_more(boots: FailedStarts | None, now: float) -> FailedStarts:
-    return FailedStarts(1 if boots is None else boots.count + 1, now)
-
-
-def _zero_row(memory: Memory, observation: Observation | None, now: float) -> tuple[float | None, float | None]:
-    if observation is None or is_old(observation, now) or observation.demand > 0:
+def _zero_row(memory: Memory, good: Observation | None) -> tuple[float | None, float | None]:
+    """When the row of samples without demand began and when its last sample was taken. Any gap ends the row."""
+    if good is None or good.demand > 0:
         return None, None
-    taken_at = observation.taken_at
     since, last = memory.zero_since, memory.sampled_at
-    if since is None or last is None or not 0 <= taken_at - last <= STALE_AFTER_S:
-        return taken_at, taken_at
-    return since, taken_at
+    if since is None or last is None or not 0 <= good.taken_at - last <= STALE_AFTER_S:
+        return good.taken_at, good.taken_at
+    return since, good.taken_at
 
 
 def _backoffs(backoffs: Mapping[str, Backoff], outcome: Outcome, now: float) -> dict[str, Backoff]:
+    """The backoffs without those that a success ended, and with those of the failures."""
     succeeded = {*outcome.started, *outcome.stopped, *outcome.terminated}
     if outcome.launched:
         succeeded.add(LAUNCH)
     if outcome.renamed:
         succeeded.add(RENAME)
-    kept = {key: hold for key, hold in backoffs.items() if key not in succeeded}
-    failed = {failure.target: failure.capacity for failure in outcome.failures}
-    return kept | {key: _longer(kept.get(key), capacity, now) for key, capacity in failed.items()}
-
-
-def _longer(hold: Backoff | None, capacity: bool, now: float) -> Backoff:
-    failures = 1 if hold is None else hold.failures + 1
-    # The exponent is bounded so that a long row of failures cannot make a huge number.
-    pause_s = CAPACITY_BACKOFF_S if capacity else min(2.0 ** min(failures, 10), MAX_BACKOFF_S)
-    return Backoff(failures, now + pause_s, capacity)
+    kept = {key: backoff for key, backoff in backoffs.items() if key not in succeeded}
+    failed = {}
+    for failure in outcome.failures:
+        count = 1 + (kept[failure.target].failures if failure.target in kept else 0)
+        # The exponent is bounded so that a long row of failures cannot make a huge number.
+        pause_s = CAPACITY_BACKOFF_S if failure.capacity else min(2.0 ** min(count, 10), MAX_BACKOFF_S)
+        failed[failure.target] = Backoff(count, now + pause_s, failure.capacity)
+    return kept | failed
 
 
 def _recent(marks: Mapping[K, float], now: float) -> dict[K, float]:

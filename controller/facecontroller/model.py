@@ -1,21 +1,25 @@
 """What the controller talks about: instances, an observation, a decision and its outcome."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 from facecontroller.throttle import Limits
 
-if TYPE_CHECKING:
-    from facecontroller.memory import Memory
+STALE_AFTER_S = 30.0
+"""Age from which an observation is old, and gap that breaks a row of samples."""
+CLIENT_TOKEN_S = 60
+"""Two equal launches within the same minute of the clock are one launch to EC2, as their client tokens are equal."""
+LAUNCH = "launch"
+"""Stands for launching, whatever the offering, as the target of a Failure and as a key of `Memory.backoffs`."""
+RENAME = "rename"
+"""The same for renaming."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """A kind of machine in a place. An empty part is the launch template's own."""
+    """A kind of machine in a place. The launch template decides what is left empty."""
 
     instance_type: str = ""
     subnet: str = ""
@@ -27,7 +31,7 @@ class Offering:
 
 
 class State(StrEnum):
-    """EC2's instance states, without `terminated`: such an instance is gone.
+    """EC2's instance states. `terminated` is missing: a terminated instance is gone.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
     """
@@ -45,7 +49,7 @@ class Instance:
 
     id: str
     number: int | None
-    """`n` of its name `app-tier-instance-<n>`; None where the name ends in something else."""
+    """`n` of its name `app-tier-instance-<n>`; None if the name ends in something else."""
     state: State
     image: str
     created_at: float
@@ -53,7 +57,7 @@ class Instance:
     started_at: float
     """When it was launched or last started."""
     client_token: str = ""
-    """Client token of the launch that made it; empty where EC2 does not say."""
+    """Client token of the launch that made it; empty if EC2 does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,11 @@ class Observation:
     instances: tuple[Instance, ...]
     """Every owned instance that is not terminated."""
     in_flight: int = 0
-    """Those requests of `demand` that a worker has in hand."""
+    """Those requests of `demand` that a worker holds."""
 
-
-LAUNCH = "launch"
-"""The key of `Memory.backoffs`, and the target of a Failure, that stands for launching."""
-
-
-RENAME = "rename"
-"""The same for giving names."""
+    def is_old(self, now: float) -> bool:
+        """Whether too much may have changed since then to take anything away."""
+        return abs(now - self.taken_at) > STALE_AFTER_S
 
 
 class Goal(StrEnum):
@@ -91,25 +91,21 @@ class Goal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the operator allows. Times in seconds."""
+    """What the operator allows. Times in seconds; `Settings` has the defaults."""
 
     max_instances: int
     boot_timeout_s: float
     reap_after_s: float
     max_age_s: float
     goal: Goal = Goal.DEMAND
-    warm_pool: int = 10_000
-    """Most stopped instances that are kept."""
+    warm_pool: int | None = None
+    """Most stopped instances that are kept; the maximum if None."""
     warm_s: float = inf
-    """How long after its last start a stopped one is kept."""
+    """How long after its last start a stopped instance is kept."""
     offerings: tuple[Offering, ...] = (Offering(),)
     """Where to launch, in order of preference."""
     limits: Limits = field(default_factory=Limits)
-    """What EC2 takes of our calls."""
-
-
-CLIENT_TOKEN_S = 60
-"""Two equal launches within the same minute of the clock are one launch to EC2, as their client tokens are equal."""
+    """How fast EC2 lets this account start and launch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """An instance and the `n` of its name from now on."""
+    """An instance and the `n` of its new name."""
 
     id: str
     number: int
@@ -134,7 +130,7 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What to do: instance ids, a launch, and a name to put right."""
+    """What to do: ids of instances, a launch and a new name."""
 
     start: tuple[str, ...] = ()
     launch: Order | None = None
@@ -147,15 +143,26 @@ class Actions:
         return bool(self.start or self.launch or self.stop or self.terminate or self.rename)
 
     def limited(self, kinds: int) -> Self:
-        """The first so many kinds of action, the most urgent first; what is left out is decided again."""
+        """The `kinds` most urgent kinds of action; the next tick decides again on the rest."""
         urgent = ("start", "launch", "terminate", "stop", "rename")
         late = [kind for kind in urgent if getattr(self, kind)][kinds:]
         return replace(self, **{kind: getattr(NOTHING, kind) for kind in late})
 
     @property
     def grown(self) -> int:
-        """Instances that it adds to those that are active."""
+        """Instances that it adds to the active ones."""
         return len(self.start) + (self.launch.count if self.launch else 0)
+
+    def fields(self) -> dict[str, Any]:
+        """What there is to do, as fields of a log line."""
+        named = {
+            "start": self.start,
+            "launch": self.launch and {"count": self.launch.count, "offering": self.launch.offering.key},
+            "stop": self.stop,
+            "terminate": self.terminate,
+            "rename": self.rename and {self.rename.id: self.rename.number},
+        }
+        return {name: what for name, what in named.items() if what}
 
 
 NOTHING = Actions()
@@ -173,13 +180,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do and why, and what to remember of the sample it rests on."""
+    """What to do and why."""
 
     actions: Actions
     reason: str
-    memory: Memory
     counts: Counts | None = None
-    """None where the observation failed."""
+    """None if the observation failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,26 +194,26 @@ class Failure:
 
     action: str
     target: str
-    """Instance id, an offering's key or `LAUNCH`."""
+    """Instance id, an offering's key, `LAUNCH` or `RENAME`."""
     code: str
-    """AWS's error code, or the error's class where no answer came."""
+    """AWS's error code, or the error's class if no answer came."""
     text: str
     capacity: bool = False
-    """Whether EC2 has no such machine now."""
+    """Whether EC2 is out of capacity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A launch that was asked for."""
+    """One RunInstances call that made instances, or may have made them."""
 
     asked_at: float
     number: int
     """`n` in the name that its instances carry at first."""
     count: int
-    """Instances that it made, or asked for where the answer was lost."""
+    """Instances that it made, or asked for if the answer was lost."""
     client_token: str = ""
     ids: tuple[str, ...] | None = None
-    """None where the answer was lost: the instances may or may not exist."""
+    """None if the answer was lost: the instances may or may not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +222,6 @@ class Outcome:
 
     started: tuple[str, ...] = ()
     launched: tuple[Launch, ...] = ()
-    """What the calls of a launch made, or may have made."""
     stopped: tuple[str, ...] = ()
     terminated: tuple[str, ...] = ()
     renamed: Rename | None = None

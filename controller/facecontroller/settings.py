@@ -62,14 +62,14 @@ class Settings(AwsSettings):
         return self.launch_template or f"{self.id}-worker"
 
     def config(self) -> Config:
-        """What the policy needs of it."""
+        """What the policy needs of these settings."""
         return Config(
             max_instances=self.max_instances,
             boot_timeout_s=self.boot_timeout_s,
             reap_after_s=self.reap_after_s,
             max_age_s=self.max_age_s,
             goal=self.policy,
-            warm_pool=self.max_instances if self.warm_pool is None else self.warm_pool,
+            warm_pool=self.warm_pool,
             warm_s=self.warm_s,
             offerings=tuple(
                 Offering(kind, subnet) for kind in self.instance_types.split(",") for subnet in self.subnets.split(",")

@@ -62,8 +62,8 @@ def main() -> int:
         config = Config(INSTANCES, 300, 300, 86_400, goal)
         metrics = Metrics(CollectorRegistry(), clock)
         fleet = Ec2Fleet(Answers(clock, INSTANCES), "local", "local-worker")
-        controller = Controller(queue, fleet, config, metrics, clock, cost=RunningCost(0.1))
-        controller._memory = Memory(estimates=Estimates(1000.0, 1000.0, (25.0,)))
+        memory = Memory(estimates=Estimates(1000.0, 1000.0, (25.0,)))
+        controller = Controller(queue, fleet, config, metrics, clock, cost=RunningCost(0.1), memory=memory)
         times_ms = [_tick_ms(controller, queue, clock) for _ in tqdm(range(TICKS), leave=False, disable=None)]
         print(
             f"{goal}: a tick with {INSTANCES} instances takes {statistics.median(times_ms):.0f} ms of our own time",

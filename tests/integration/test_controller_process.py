@@ -147,7 +147,7 @@ def test_a_second_controller_stands_by_and_takes_over_when_the_first_ends(start:
 def test_a_dry_run_says_what_it_would_do(start: Start, queue: SqsQueue, deployment: AwsSettings) -> None:
     queue.send("a request")
     process = start("--dry-run")
-    assert line_of(process, "would_act")["launch"] == 1
+    assert line_of(process, "would_act")["launch"]["count"] == 1
     assert end(process)[0] == 0
     assert owned(deployment) == []
 
@@ -180,7 +180,7 @@ def test_it_reports_metrics_and_beats(start: Start, free_port: int, tmp_path: Pa
 
 def _ticked(port: int) -> bool:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        return "elastic_face_tick_seconds_count 0.0" not in answer.read().decode()
+        return "elastic_face_controller_tick_seconds_count 0.0" not in answer.read().decode()
 
 
 @pytest.fixture

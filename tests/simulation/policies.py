@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from facecontroller.estimates import Estimates
-from facecontroller.memory import Memory, remember
+from facecontroller.memory import Memory, recall, remember
 from facecontroller.model import Actions, Config, Goal, Observation, Order, Outcome, State
 from facecontroller.policy import decide
 
@@ -42,13 +42,13 @@ class Production:
 
     def decide(self, observation: Observation | None, now: float) -> Actions:
         """See Policy."""
-        decision = decide(observation, self.memory, self._config, now)
-        self.memory = decision.memory
-        return decision.actions
+        self.memory = recall(self.memory, observation, now)
+        self._attempted = decide(observation, self.memory, self._config, now).actions
+        return self._attempted
 
     def done(self, outcome: Outcome, now: float) -> None:
         """See Policy."""
-        self.memory = remember(self.memory, outcome, now)
+        self.memory = remember(self.memory, self._attempted, outcome, self._config.limits, now)
 
 
 class Baseline:

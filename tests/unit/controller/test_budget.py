@@ -16,10 +16,10 @@ from facecontroller.model import (
     Outcome,
     State,
 )
-from facecontroller.policy import decide
 from facecontroller.throttle import Limits, available, refilled, spent
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ticks import decided, remembered
 
 NOW = 1_000_000.0
 NEAR, FAR = Offering("m7i.large", "subnet-a"), Offering("m7i.large", "subnet-b")
@@ -36,44 +36,45 @@ def seen(demand: int, instances: tuple[Instance, ...] = (), in_flight: int = 0, 
 
 def dry(*targets: str) -> Memory:
     failures = tuple(Failure("launch", target, "InsufficientInstanceCapacity", "", capacity=True) for target in targets)
-    return remember(Memory(), Outcome(failures=failures), NOW)
+    return remembered(Memory(), Outcome(failures=failures), NOW)
 
 
 def test_i15_rule_8_an_offering_without_machines_is_skipped_for_three_minutes() -> None:
     memory = dry(NEAR.key)
     for later_s, offering in ((0, FAR), (CAPACITY_BACKOFF_S - 1, FAR), (CAPACITY_BACKOFF_S, NEAR)):
-        launch = decide(seen(2, at=NOW + later_s), memory, CONFIG, NOW + later_s).actions.launch
+        launch = decided(seen(2, at=NOW + later_s), memory, CONFIG, NOW + later_s).actions.launch
         assert launch == Order(2, 1, offering)
 
 
 def test_without_any_offering_nothing_is_launched_and_the_reason_says_so() -> None:
-    decision = decide(seen(2), dry(NEAR.key, FAR.key), CONFIG, NOW)
+    decision = decided(seen(2), dry(NEAR.key, FAR.key), CONFIG, NOW)
     assert not decision.actions
-    assert "no offering has machines" in decision.reason
+    assert "every offering is out of capacity" in decision.reason
 
 
 def test_i15_stopped_ones_without_machines_give_their_slots_to_an_offering_that_has_some() -> None:
-    decision = decide(seen(3, stopped(4)), dry("i-1", "i-2", "i-3", "i-4"), CONFIG, NOW)
+    memory = dry("i-1", "i-2", "i-3", "i-4")
+    decision = decided(seen(3, stopped(4)), memory, CONFIG, NOW)
     assert len(decision.actions.terminate) == 3
-    again = decide(
-        seen(3, stopped(4)), remember(decision.memory, Outcome(terminated=decision.actions.terminate), NOW), CONFIG, NOW
+    again = decided(
+        seen(3, stopped(4)), remembered(memory, Outcome(terminated=decision.actions.terminate), NOW), CONFIG, NOW
     )
     assert not again.actions
-    nowhere = decide(seen(3, stopped(4)), dry("i-1", "i-2", "i-3", "i-4", NEAR.key, FAR.key), CONFIG, NOW)
+    nowhere = decided(seen(3, stopped(4)), dry("i-1", "i-2", "i-3", "i-4", NEAR.key, FAR.key), CONFIG, NOW)
     assert nowhere.actions.terminate == ()
 
 
 @pytest.mark.parametrize(("pool", "kept"), [(0, 0), (1, 1), (4, 4), (9, 4)])
 def test_the_warm_pool_keeps_so_many_of_the_lowest_numbers(pool: int, kept: int) -> None:
-    actions = decide(seen(0, stopped(4)), Memory(), replace(CONFIG, warm_pool=pool), NOW).actions
+    actions = decided(seen(0, stopped(4)), Memory(), replace(CONFIG, warm_pool=pool), NOW).actions
     assert set(actions.terminate) == {f"i-{n}" for n in range(kept + 1, 5)}
 
 
 def test_the_warm_pool_keeps_nothing_longer_than_asked_and_nothing_goes_while_there_is_work() -> None:
     config = replace(CONFIG, warm_s=99)
-    assert len(decide(seen(0, stopped(4)), Memory(), config, NOW).actions.terminate) == 4
-    assert decide(seen(1, stopped(4)), Memory(), config, NOW).actions == Actions(start=("i-1",))
-    assert not decide(seen(0, stopped(4, age_s=98)), Memory(), config, NOW).actions
+    assert len(decided(seen(0, stopped(4)), Memory(), config, NOW).actions.terminate) == 4
+    assert decided(seen(1, stopped(4)), Memory(), config, NOW).actions == Actions(start=("i-1",))
+    assert not decided(seen(0, stopped(4, age_s=98)), Memory(), config, NOW).actions
 
 
 @pytest.mark.parametrize(("boots", "rest_s"), [(1, 0), (2, 60), (3, 120), (9, 900)])
@@ -81,19 +82,19 @@ def test_an_instance_that_boots_in_vain_again_and_again_rests_ever_longer(boots:
     memory = Memory(failed_starts={"i-1": FailedStarts(boots, NOW)})
     one = replace(CONFIG, max_instances=1)
     waits = [
-        s for s in (0, 59, 60, 119, 120, 899, 900) if decide(seen(1, stopped(1)), memory, one, NOW + s).actions.start
+        s for s in (0, 59, 60, 119, 120, 899, 900) if decided(seen(1, stopped(1)), memory, one, NOW + s).actions.start
     ]
     assert waits[0] == rest_s
 
 
 def test_a_request_in_somebodys_hand_ends_all_rests() -> None:
     memory = Memory(failed_starts={"i-1": FailedStarts(5, NOW)})
-    assert decide(seen(2, stopped(1), in_flight=1), memory, CONFIG, NOW).actions.start == ("i-1",)
+    assert decided(seen(2, stopped(1), in_flight=1), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
 def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
     outcome = Outcome(("i-1",), (Launch(NOW, 2, 1, "t", ("i-2",)),))
-    memory = remember(remember(Memory(), outcome, NOW), outcome, NOW)
+    memory = remembered(remembered(Memory(), outcome, NOW), outcome, NOW)
     assert memory.failed_starts == {"i-1": FailedStarts(2, NOW), "i-2": FailedStarts(2, NOW)}
 
 
@@ -117,22 +118,22 @@ def test_i12_what_the_buckets_allow_never_empties_them(wishes: list[tuple[int, f
 
 def test_i12_a_flood_is_started_and_launched_as_fast_as_ec2_takes_it() -> None:
     config = replace(CONFIG, max_instances=10_000)
-    decision = decide(seen(20_000, stopped(3000)), Memory(), config, NOW)
+    decision = decided(seen(20_000, stopped(3000)), Memory(), config, NOW)
     assert (len(decision.actions.start), decision.actions.launch) == (1000, Order(1000, 3001, NEAR))
-    memory = remember(decision.memory, Outcome(decision.actions.start), NOW)
-    assert len(decide(seen(20_000, stopped(3000), at=NOW + 10), memory, config, NOW + 10).actions.start) == 20
+    memory = remembered(Memory(), Outcome(decision.actions.start), NOW, decision.actions)
+    assert len(decided(seen(20_000, stopped(3000), at=NOW + 10), memory, config, NOW + 10).actions.start) == 20
 
 
 def test_i12_an_account_whose_limits_were_raised_launches_a_thousand_a_tick() -> None:
     memory, config = Memory(), replace(CONFIG, max_instances=10_000, limits=Limits(instances=10_000))
     for second in range(10):
         at = NOW + second
-        decision = decide(seen(20_000, at=at), memory, config, at)
+        decision = decided(seen(20_000, at=at), memory, config, at)
         assert decision.actions.launch is not None
         assert decision.actions.launch.count == 1000
         launch = Launch(at, 1, 1000, f"t{second}", tuple(f"i-{second}-{n}" for n in range(1000)))
-        memory = remember(decision.memory, Outcome(launched=(launch,)), at)
-    assert decide(seen(20_000, at=NOW + 10), memory, config, NOW + 10).actions.launch is None
+        memory = remember(memory, decision.actions, Outcome(launched=(launch,)), config.limits, at)
+    assert decided(seen(20_000, at=NOW + 10), memory, config, NOW + 10).actions.launch is None
 
 
 def test_actions_beyond_a_ticks_calls_wait_for_the_next() -> None:

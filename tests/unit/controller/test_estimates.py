@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import pytest
 from facecontroller.estimates import Estimates
-from facecontroller.memory import Memory, recall, remember
+from facecontroller.memory import Memory, recall
 from facecontroller.model import Instance, Launch, Observation, Outcome, State
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ticks import remembered
 
 NOW = 1_000_000.0
 HANDS = 4
@@ -34,7 +35,7 @@ def queue() -> list[tuple[int, int]]:
 def cold_start(memory: Memory, second: float) -> Memory:
     """Demand, nobody there, and a launch that EC2 accepts."""
     memory = look(memory, second, 1, 0)
-    return remember(memory, Outcome(launched=(Launch(NOW + second, 1, 1, "t", ("i-1",)),)), NOW + second)
+    return remembered(memory, Outcome(launched=(Launch(NOW + second, 1, 1, "t", ("i-1",)),)), NOW + second)
 
 
 def work_begins(memory: Memory, second: float) -> Memory:

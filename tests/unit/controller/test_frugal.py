@@ -3,13 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from facecontroller.estimates import Estimates
-from facecontroller.frugal import SLACK, additional, finish_s
+from facecontroller.estimates import SLACK, Estimates, additional, finish_s
 from facecontroller.memory import Memory
 from facecontroller.model import Config, Goal, Instance, Observation, State
-from facecontroller.policy import decide
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ticks import decided
 
 NOW = 1_000_000.0
 CONFIG = Config(15, 300, 300, 86_400, Goal.FRUGAL)
@@ -28,12 +27,12 @@ def seen(demand: int, *ages_s: float) -> Observation:
     [(1, (), 1), (100, (), 8), (10_000, (), 13), (20, (60.0,), 0), (100, (60.0,), 6), (100, (1.0,) * 8, 0), (0, (), 0)],
 )
 def test_it_starts_what_shortens_the_wait_and_no_more(demand: int, ages_s: tuple[float, ...], launched: int) -> None:
-    launch = decide(seen(demand, *ages_s), KNOWN, CONFIG, NOW).actions.launch
+    launch = decided(seen(demand, *ages_s), KNOWN, CONFIG, NOW).actions.launch
     assert (launch.count if launch else 0) == launched
 
 
 def test_before_anything_is_measured_it_is_demand() -> None:
-    launch = decide(seen(100), Memory(), CONFIG, NOW).actions.launch
+    launch = decided(seen(100), Memory(), CONFIG, NOW).actions.launch
     assert launch is not None
     assert launch.count == 15
 
@@ -41,7 +40,7 @@ def test_before_anything_is_measured_it_is_demand() -> None:
 def test_a_boot_that_takes_much_too_long_is_not_waited_for() -> None:
     hung = Instance("i-1", 1, State.PENDING, "ami", NOW - 60, NOW - 60)
     observation = replace(seen(5), instances=(hung,))
-    launch = decide(observation, KNOWN, CONFIG, NOW).actions.launch
+    launch = decided(observation, KNOWN, CONFIG, NOW).actions.launch
     assert launch is not None
 
 
@@ -72,7 +71,7 @@ def test_it_never_asks_for_more_than_demand_does(
 ) -> None:
     memory = Memory(estimates=Estimates(100 * service_s, 100.0, (boot_s,)))
     frugal, generous = (
-        decide(seen(demand, *ages_s), memory, replace(CONFIG, goal=goal), NOW).actions.grown
+        decided(seen(demand, *ages_s), memory, replace(CONFIG, goal=goal), NOW).actions.grown
         for goal in (Goal.FRUGAL, Goal.DEMAND)
     )
     assert frugal <= generous

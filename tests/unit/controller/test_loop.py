@@ -1,5 +1,6 @@
 """One tick after the other: what is logged, what is counted, and what time it takes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ class Bench:
         return [line["event"] for line in lines if line["log_level"] != "debug"]
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(f"elastic_face_{name}", labels)
+        return self.registry.get_sample_value(f"elastic_face_controller_{name}", labels)
 
 
 @pytest.fixture
@@ -111,13 +112,13 @@ def test_the_metrics_follow(bench: Bench) -> None:
 
 
 class OneLease:
-    """A lease that is ours or not as the test says."""
+    """A lease that is ours or not as the test says, at `calls` to AWS a tick."""
 
-    def __init__(self) -> None:
-        self.ours, self.released = False, False
+    def __init__(self, *, ours: bool = False, calls: int = 1) -> None:
+        self.ours, self.released, self.calls = ours, False, calls
 
     def acquire(self) -> tuple[bool, int]:
-        return self.ours, 1
+        return self.ours, self.calls
 
     def release(self) -> None:
         self.released = True
@@ -144,6 +145,24 @@ def test_without_the_lease_it_stands_by_and_forgets(bench: Bench) -> None:
     assert lease.released
 
 
+def test_a_launch_that_a_tick_has_no_call_left_for_is_not_charged_and_follows_whole(bench: Bench) -> None:
+    lease = OneLease(ours=True, calls=0)
+    config = replace(CONFIG, max_instances=5000, warm_pool=5000)
+    fleet = Ec2Fleet(bench.ec2, "local", "local-worker")
+    controller = Controller(bench.queue, fleet, config, bench.metrics, bench.clock, lease=lease)
+    for n in range(1, 11):
+        bench.ec2.add(f"app-tier-instance-{n}", "stopped")
+    controller.tick()
+    bench.queue.demand = 4000
+    lease.calls = 1
+    controller.tick()
+    assert (len(bench.ec2.in_state("pending")), bench.ec2.calls["run_instances"]) == (10, 0)
+    bench.clock.now += 1
+    lease.calls = 0
+    controller.tick()
+    assert [request["MaxCount"] for request in bench.ec2.launch_requests] == [1000]
+
+
 def test_a_cold_start_is_measured_by_phase_and_running_time_is_paid_by_the_minute(bench: Bench) -> None:
     bench.queue.demand = 1
     bench.ticks(25)
@@ -160,11 +179,11 @@ def test_a_cold_start_is_measured_by_phase_and_running_time_is_paid_by_the_minut
     assert bench.metric("instance_seconds_total") == pytest.approx(7, abs=2)
 
 
-def test_the_meter_bills_a_minute_at_least() -> None:
-    meter, running = RunningCost(3600.0), Instance("i-1", 1, State.RUNNING, "ami", 0.0, 100.0)
-    meter.read(Observation(100, 1, "ami", (running,)))
-    assert meter.read(Observation(110, 1, "ami", (running,))) == (10, 10)
-    assert meter.read(Observation(111, 1, "ami", ())) == (0, 49)
+def test_the_running_cost_bills_a_minute_at_least() -> None:
+    cost, running = RunningCost(3600.0), Instance("i-1", 1, State.RUNNING, "ami", 0.0, 100.0)
+    cost.add(Observation(100, 1, "ami", (running,)))
+    assert cost.add(Observation(110, 1, "ami", (running,))) == (10, 10)
+    assert cost.add(Observation(111, 1, "ami", ())) == (0, 49)
 
 
 class EnoughError(Exception):

@@ -3,11 +3,14 @@
 import io
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from facecontroller.explain import read
-from facecontroller.main import StoppedError, StopSignal, main
+from facecontroller.__main__ import StoppedError, StopSignal, main
+from facecontroller.dry_run import read_case
+from facecontroller.settings import Settings
+from facecore.settings import load
 
 
 def test_missing_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +46,13 @@ def test_explain_refuses_what_is_no_case_in_words(
 
 
 def test_explain_without_an_observation_decides_nothing() -> None:
-    assert read('{"observation": null}').observation is None
+    assert read_case('{"observation": null}').observation is None
+
+
+def test_explain_has_the_defaults_of_the_settings() -> None:
+    case = read_case('{"observation": null, "config": {"max_instances": 2}}')
+    defaults = load(Settings, {"EFACE_ID": "local"}).config()
+    assert case.config == replace(defaults, max_instances=2)
 
 
 def test_a_signal_interrupts_and_a_second_one_does_not_disturb_the_end() -> None:

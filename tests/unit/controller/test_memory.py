@@ -1,9 +1,10 @@
 """What is remembered, and for how long."""
 
-from facecontroller.memory import CAPACITY_BACKOFF_S, MAX_BACKOFF_S, UNSEEN_FOR_S, Backoff, Memory, recall, remember
+from facecontroller.memory import CAPACITY_BACKOFF_S, MAX_BACKOFF_S, UNSEEN_FOR_S, Backoff, Memory, recall
 from facecontroller.model import LAUNCH, Failure, Instance, Launch, Observation, Outcome, Rename, State
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ticks import remembered
 
 NOW = 1_000_000.0
 LAUNCHED = Launch(NOW, 1, 1, ids=("i-9",))
@@ -16,14 +17,14 @@ def sample(demand: int, at: float, *instances: Instance) -> Observation:
 def test_everything_that_succeeded_is_remembered() -> None:
     launch = Launch(NOW, 2, 2, "token", ("i-2", "i-3"))
     outcome = Outcome(("i-1",), (launch,), ("i-4",), ("i-5",), Rename("i-6", 7))
-    memory = remember(Memory(), outcome, NOW)
+    memory = remembered(Memory(), outcome, NOW)
     assert memory.starts == {"i-1": NOW}
     assert (memory.launches, memory.names) == ((launch,), {"i-6": (7, NOW)})
     assert (memory.stops, memory.terminations) == ({"i-4": NOW}, {"i-5": NOW})
 
 
 def test_a_start_undoes_the_mark_of_a_stop() -> None:
-    memory = remember(Memory(stops={"i-1": NOW - 9, "i-2": NOW - 9}), Outcome(started=("i-1",)), NOW)
+    memory = remembered(Memory(stops={"i-1": NOW - 9, "i-2": NOW - 9}), Outcome(started=("i-1",)), NOW)
     assert memory.stops == {"i-2": NOW - 9}
 
 
@@ -50,7 +51,7 @@ def test_marks_expire_wherever_the_clock_goes(shift_s: float) -> None:
 def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
     memory, held_s = Memory(), []
     for _ in range(2000):
-        memory = remember(memory, Outcome(failures=(Failure("launch", LAUNCH, "X", ""),)), NOW)
+        memory = remembered(memory, Outcome(failures=(Failure("launch", LAUNCH, "X", ""),)), NOW)
         held_s.append(memory.backoffs[LAUNCH].until - NOW)
     assert held_s[:6] == [2, 4, 8, 16, MAX_BACKOFF_S, MAX_BACKOFF_S]
     assert held_s[-1] == MAX_BACKOFF_S
@@ -58,13 +59,15 @@ def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
 
 def test_a_success_ends_the_row_of_failures() -> None:
     holds = {LAUNCH: Backoff(3, NOW), "i-1": Backoff(3, NOW), "i-2": Backoff(3, NOW)}
-    memory = remember(Memory(backoffs=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
+    memory = remembered(Memory(backoffs=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
     assert set(memory.backoffs) == {"i-2"}
 
 
 def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
     outcome = Outcome(launched=(LAUNCHED,), failures=(Failure("launch", LAUNCH, "X", ""),))
-    assert remember(Memory(backoffs={LAUNCH: Backoff(3, NOW)}), outcome, NOW).backoffs == {LAUNCH: Backoff(1, NOW + 2)}
+    assert remembered(Memory(backoffs={LAUNCH: Backoff(3, NOW)}), outcome, NOW).backoffs == {
+        LAUNCH: Backoff(1, NOW + 2)
+    }
 
 
 def test_a_row_of_zeros_begins_with_its_first_sample_and_ends_with_any_other() -> None:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from facecontroller.memory import Backoff, Memory, remember
+from facecontroller.memory import Backoff, Memory, recall
 from facecontroller.model import LAUNCH, Actions, Config, Failure, Instance, Launch, Observation, Order, Outcome, State
-from facecontroller.policy import decide
+from support.ticks import decided, remembered
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0
@@ -61,7 +61,7 @@ def observation(demand: int, instances: tuple[Instance, ...] = (), *, age_s: flo
     ],
 )
 def test_it_starts_what_is_stopped_and_launches_the_rest(demand: int, states: str, starts: int, launches: int) -> None:
-    actions = decide(observation(demand, fleet(states)), Memory(), CONFIG, NOW).actions
+    actions = decided(observation(demand, fleet(states)), Memory(), CONFIG, NOW).actions
     assert (len(actions.start), launched(actions)) == (starts, launches)
     assert actions.stop == ()
 
@@ -69,106 +69,106 @@ def test_it_starts_what_is_stopped_and_launches_the_rest(demand: int, states: st
 @pytest.mark.parametrize("state", [*State])
 def test_every_state_holds_its_slot_whatever_the_instance_is_called(state: State) -> None:
     instances = tuple(instance(n, state, image="former") for n in range(101, 115))
-    assert launched(decide(observation(100, instances), Memory(), CONFIG, NOW).actions) == 1
+    assert launched(decided(observation(100, instances), Memory(), CONFIG, NOW).actions) == 1
 
 
 def test_a_maximum_of_zero_empties_what_is_stopped() -> None:
     config = replace(CONFIG, max_instances=0)
-    decision = decide(observation(7, fleet("sr")), Memory(), config, NOW)
+    decision = decided(observation(7, fleet("sr")), Memory(), config, NOW)
     assert decision.actions == Actions(terminate=("i-1",))
 
 
 def test_the_lowest_numbers_are_started_first_and_those_without_one_last() -> None:
     instances = tuple(instance(n, State.STOPPED) for n in (None, 10, 9, 2))
-    assert decide(observation(3, instances), Memory(), CONFIG, NOW).actions.start == ("i-2", "i-9", "i-10")
+    assert decided(observation(3, instances), Memory(), CONFIG, NOW).actions.start == ("i-2", "i-9", "i-10")
 
 
 def test_a_launch_takes_the_lowest_number_that_no_instance_and_no_launch_has() -> None:
     memory = Memory(launches=(Launch(NOW - 1, 2, 1, ids=("i-unseen",)),))
     instances = (instance(1, State.SHUTTING_DOWN), instance(4, State.RUNNING), instance(None, State.RUNNING))
-    assert decide(observation(5, instances), memory, CONFIG, NOW).actions.launch == Order(
+    assert decided(observation(5, instances), memory, CONFIG, NOW).actions.launch == Order(
         2, 3, sequence=int(NOW // 60 == (NOW - 1) // 60)
     )
 
 
 def test_a_failed_observation_decides_nothing_and_breaks_the_row_of_zeros() -> None:
-    decision = decide(None, QUIET, CONFIG, NOW)
+    decision = decided(None, QUIET, CONFIG, NOW)
     assert not decision.actions
     assert decision.counts is None
-    assert decision.memory.zero_since is None
+    assert recall(QUIET, None, NOW).zero_since is None
 
 
 def test_an_old_observation_starts_within_the_cap_and_takes_nothing_away() -> None:
     instances = (instance(1, State.STOPPED), instance(2, State.STOPPED, image="former"))
-    decision = decide(observation(20, instances, age_s=31), QUIET, CONFIG, NOW)
+    decision = decided(observation(20, instances, age_s=31), QUIET, CONFIG, NOW)
     assert decision.actions == Actions(start=("i-1",), launch=Order(13, 3))
     assert "old" in decision.reason
 
 
 def test_what_was_started_counts_until_it_is_seen() -> None:
     memory = Memory(starts={"i-1": NOW - 59})
-    assert not decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions
-    assert not decide(observation(1, ()), memory, CONFIG, NOW).actions
+    assert not decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions
+    assert not decided(observation(1, ()), memory, CONFIG, NOW).actions
 
 
 def test_a_start_that_is_not_seen_for_a_minute_is_forgotten() -> None:
     memory = Memory(starts={"i-1": NOW - 60})
-    assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
+    assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
 def test_a_started_instance_that_ran_and_stopped_can_be_started_again_at_once() -> None:
-    memory = decide(observation(1, fleet("r")), Memory(starts={"i-1": NOW - 5}), CONFIG, NOW).memory
-    assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
+    memory = recall(Memory(starts={"i-1": NOW - 5}), observation(1, fleet("r")), NOW)
+    assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
 @pytest.mark.parametrize("ids", [("i-new",), None])
 def test_a_launch_counts_until_it_is_seen(ids: tuple[str, ...] | None) -> None:
     memory = Memory(launches=(Launch(NOW - 59, 1, 1, ids=ids),))
-    assert not decide(observation(1), memory, CONFIG, NOW).actions
-    assert decide(observation(1), memory, CONFIG, NOW + 1).actions.launch == Order(1, 1)
+    assert not decided(observation(1), memory, CONFIG, NOW).actions
+    assert decided(observation(1), memory, CONFIG, NOW + 1).actions.launch == Order(1, 1)
 
 
 def test_a_launch_without_an_answer_is_recognised_by_its_token() -> None:
     memory = Memory(launches=(Launch(NOW - 5, 1, 3, "token"),))
     seen = replace(instance(1, State.PENDING), client_token="token")
-    counts = decide(observation(1, (seen,)), memory, CONFIG, NOW).counts
+    counts = decided(observation(1, (seen,)), memory, CONFIG, NOW).counts
     assert counts is not None
     assert (counts.active, counts.owned) == (3, 3)
 
 
 def test_a_launch_that_was_terminated_counts_no_more() -> None:
     memory = Memory(launches=(Launch(NOW - 5, 1, 1, ids=("i-1",)),), terminations={"i-1": NOW - 2})
-    assert launched(decide(observation(1), memory, CONFIG, NOW).actions) == 1
+    assert launched(decided(observation(1), memory, CONFIG, NOW).actions) == 1
 
 
 def test_a_boot_that_hangs_is_terminated_and_replaced_where_there_is_room() -> None:
     hung = instance(1, State.PENDING, age_s=301)
-    assert decide(observation(1, (hung,)), Memory(), CONFIG, NOW).actions == Actions(
+    assert decided(observation(1, (hung,)), Memory(), CONFIG, NOW).actions == Actions(
         launch=Order(1, 2), terminate=("i-1",)
     )
     full = tuple(instance(n, State.PENDING, age_s=301) for n in range(1, 16))
-    assert decide(observation(99, full), Memory(), CONFIG, NOW).actions.launch is None
+    assert decided(observation(99, full), Memory(), CONFIG, NOW).actions.launch is None
 
 
 def test_a_boot_within_its_time_is_left_alone() -> None:
-    assert not decide(observation(0, (instance(1, State.PENDING, age_s=300),)), QUIET, CONFIG, NOW).actions
+    assert not decided(observation(0, (instance(1, State.PENDING, age_s=300),)), QUIET, CONFIG, NOW).actions
 
 
 def test_a_former_image_is_terminated_only_while_stopped() -> None:
     instances = tuple(instance(n, state, image="former") for n, state in enumerate(State, 1))
-    decision = decide(observation(0, instances), Memory(), CONFIG, NOW)
+    decision = decided(observation(0, instances), Memory(), CONFIG, NOW)
     assert decision.actions == Actions(terminate=("i-4",))
     assert "former image" in decision.reason
 
 
 def test_a_former_image_holds_its_slot_until_it_is_gone() -> None:
     former = tuple(instance(n, State.STOPPED, image="former") for n in range(1, 16))
-    actions = decide(observation(15, former), Memory(), CONFIG, NOW).actions
+    actions = decided(observation(15, former), Memory(), CONFIG, NOW).actions
     assert (actions.start, actions.launch, len(actions.terminate)) == ((), None, 15)
 
 
 def test_an_over_age_instance_is_terminated_while_stopped_and_not_started() -> None:
-    decision = decide(observation(1, (instance(1, State.STOPPED, age_s=DAY_S + 1),)), Memory(), CONFIG, NOW)
+    decision = decided(observation(1, (instance(1, State.STOPPED, age_s=DAY_S + 1),)), Memory(), CONFIG, NOW)
     assert decision.actions == Actions(launch=Order(1, 2), terminate=("i-1",))
 
 
@@ -178,7 +178,7 @@ def test_an_over_age_instance_that_runs_is_stopped_after_a_minute_without_demand
 ) -> None:
     memory = Memory(zero_since=NOW - quiet_s, sampled_at=NOW - 1)
     aged = instance(1, State.RUNNING, age_s=DAY_S + 1)
-    assert decide(observation(0, (aged,)), memory, CONFIG, NOW).actions.stop == stopped
+    assert decided(observation(0, (aged,)), memory, CONFIG, NOW).actions.stop == stopped
 
 
 @pytest.mark.parametrize(
@@ -200,18 +200,18 @@ def test_the_safety_net_stops_what_runs_long_after_the_last_demand(
     memory: Memory, demand: int, age_s: float, stopped: bool
 ) -> None:
     running = instance(1, State.RUNNING, age_s=age_s)
-    actions = decide(observation(demand, (running,)), memory, CONFIG, NOW).actions
+    actions = decided(observation(demand, (running,)), memory, CONFIG, NOW).actions
     assert actions == (Actions(stop=("i-1",)) if stopped else Actions())
 
 
 def test_what_was_asked_to_stop_is_no_capacity() -> None:
     memory = Memory(stops={"i-1": NOW - 1})
-    assert decide(observation(1, fleet("r")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
+    assert decided(observation(1, fleet("r")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
 def test_above_the_maximum_stopped_ones_are_terminated_highest_number_first() -> None:
     instances = fleet("r" * 10 + "s" * 10)
-    decision = decide(observation(12, instances), Memory(), CONFIG, NOW)
+    decision = decided(observation(12, instances), Memory(), CONFIG, NOW)
     assert decision.actions.start == ("i-11", "i-12")
     assert decision.actions.terminate == tuple(f"i-{n}" for n in range(20, 15, -1))
 
@@ -219,30 +219,30 @@ def test_above_the_maximum_stopped_ones_are_terminated_highest_number_first() ->
 def test_what_is_dying_already_is_no_surplus() -> None:
     memory = Memory(terminations={"i-1": NOW - 1})
     instances = (*fleet("sdd"), *(instance(n, State.STOPPED) for n in range(4, 19)))
-    assert decide(observation(0, instances), memory, CONFIG, NOW).actions.terminate == ()
+    assert decided(observation(0, instances), memory, CONFIG, NOW).actions.terminate == ()
 
 
 def test_a_launch_that_failed_is_held_back_but_starting_is_not() -> None:
-    memory = remember(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InternalError", ""),)), NOW)
-    held = decide(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
+    memory = remembered(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InternalError", ""),)), NOW)
+    held = decided(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
     assert held.actions == Actions(start=("i-1",))
-    assert "launching failed" in held.reason
-    assert decide(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == Order(1, 2)
+    assert "launching is backed off" in held.reason
+    assert decided(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == Order(1, 2)
 
 
 def test_an_instance_that_cannot_be_started_gives_way_to_the_next() -> None:
     memory = Memory(backoffs={"i-1": Backoff(1, NOW + 2)})
-    assert decide(observation(1, fleet("ss")), memory, CONFIG, NOW).actions.start == ("i-2",)
-    assert decide(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
+    assert decided(observation(1, fleet("ss")), memory, CONFIG, NOW).actions.start == ("i-2",)
+    assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
 def test_an_instance_that_cannot_be_terminated_is_left_alone_for_a_while() -> None:
     memory = Memory(backoffs={"i-1": Backoff(1, NOW + 2)})
     stale = (instance(1, State.STOPPED, image="former"),)
-    assert not decide(observation(0, stale), memory, CONFIG, NOW).actions
-    assert decide(observation(0, stale), memory, CONFIG, NOW + 2).actions.terminate == ("i-1",)
+    assert not decided(observation(0, stale), memory, CONFIG, NOW).actions
+    assert decided(observation(0, stale), memory, CONFIG, NOW + 2).actions.terminate == ("i-1",)
 
 
 def test_the_reason_gives_the_figures() -> None:
-    reason = decide(observation(100, fleet("rs")), Memory(), CONFIG, NOW).reason
+    reason = decided(observation(100, fleet("rs")), Memory(), CONFIG, NOW).reason
     assert reason == "demand 100 wants 15, 1 active, 2 owned"

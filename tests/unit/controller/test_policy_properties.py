@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from facecontroller.memory import Backoff, Memory, remember
+from facecontroller.memory import Backoff, Memory
 from facecontroller.model import LAUNCH, Actions, Config, Decision, Instance, Launch, Observation, Outcome, State
-from facecontroller.naming import correction
-from facecontroller.policy import decide
+from facecontroller.policy import correction
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ticks import decided, remembered
 
 NOW = 1_000_000.0
 DAY_S = 86_400.0
@@ -97,7 +97,7 @@ def costly(actions: Actions) -> Actions:
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i1_never_more_active_nor_more_owned_than_allowed(seen: Observation, memory: Memory, config: Config) -> None:
-    decision = decide(seen, memory, config, NOW)
+    decision = decided(seen, memory, config, NOW)
     counts, actions = decision.counts, decision.actions
     assert counts is not None
     if grown(decision):
@@ -111,14 +111,14 @@ def test_i1_never_more_active_nor_more_owned_than_allowed(seen: Observation, mem
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i2_nothing_is_started_or_launched_without_demand(seen: Observation, memory: Memory, config: Config) -> None:
-    assert grown(decide(replace(seen, demand=0), memory, config, NOW)) == 0
+    assert grown(decided(replace(seen, demand=0), memory, config, NOW)) == 0
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i3_nothing_that_runs_is_stopped_while_there_is_demand(
     seen: Observation, memory: Memory, config: Config
 ) -> None:
-    actions = decide(replace(seen, demand=max(seen.demand, 1)), memory, config, NOW).actions
+    actions = decided(replace(seen, demand=max(seen.demand, 1)), memory, config, NOW).actions
     states = {i.id: i.state for i in seen.instances}
     assert not actions.stop
     assert all(states[i] in (State.STOPPED, State.PENDING) for i in actions.terminate)
@@ -127,39 +127,39 @@ def test_i3_nothing_that_runs_is_stopped_while_there_is_demand(
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i3_nothing_that_runs_is_stopped_on_a_first_zero(seen: Observation, memory: Memory, config: Config) -> None:
     fresh = replace(memory, zero_since=None)
-    assert not decide(replace(seen, demand=0), fresh, config, NOW).actions.stop
+    assert not decided(replace(seen, demand=0), fresh, config, NOW).actions.stop
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i5_i6_what_runs_long_without_demand_is_stopped_once(seen: Observation, memory: Memory, config: Config) -> None:
     calm = replace(memory, backoffs={}, stops={}, terminations={}, zero_since=NOW - 300, sampled_at=NOW - 1)
     idle = replace(seen, demand=0)
-    first = decide(idle, calm, config, NOW)
+    first = decided(idle, calm, config, NOW)
     old = {i.id for i in seen.instances if i.state is State.RUNNING and NOW - i.started_at >= 300}
     assert old <= set(first.actions.stop)
-    assert not costly(decide(idle, remember(first.memory, all_done(first.actions), NOW), config, NOW).actions)
+    assert not costly(decided(idle, remembered(calm, all_done(first.actions), NOW, first.actions), config, NOW).actions)
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i6_the_same_observation_after_acting_asks_for_nothing(
     seen: Observation, memory: Memory, config: Config
 ) -> None:
-    first = decide(seen, memory, config, NOW)
-    again = decide(seen, remember(first.memory, all_done(first.actions), NOW), config, NOW)
+    first = decided(seen, memory, config, NOW)
+    again = decided(seen, remembered(memory, all_done(first.actions), NOW, first.actions), config, NOW)
     assert not costly(again.actions)
 
 
 @given(OBSERVATIONS, memories(), CONFIGS, st.integers(1, 20))
 def test_i8_more_demand_never_gets_less(seen: Observation, memory: Memory, config: Config, more: int) -> None:
-    fewer = grown(decide(seen, memory, config, NOW))
-    assert grown(decide(replace(seen, demand=seen.demand + more), memory, config, NOW)) >= fewer
+    fewer = grown(decided(seen, memory, config, NOW))
+    assert grown(decided(replace(seen, demand=seen.demand + more), memory, config, NOW)) >= fewer
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i8_one_more_active_never_gets_more(seen: Observation, memory: Memory, config: Config) -> None:
     extra = Instance("i-extra", 99, State.RUNNING, "new", NOW, NOW)
     more_active = replace(seen, instances=(*seen.instances, extra))
-    before, after = (decide(o, memory, config, NOW) for o in (seen, more_active))
+    before, after = (decided(o, memory, config, NOW) for o in (seen, more_active))
     assert grown(after) <= grown(before)
 
 
@@ -167,7 +167,7 @@ def test_i8_one_more_active_never_gets_more(seen: Observation, memory: Memory, c
 def test_i9_an_old_observation_takes_nothing_away_and_keeps_the_cap(
     seen: Observation, memory: Memory, config: Config, age_s: float
 ) -> None:
-    decision = decide(seen, memory, config, NOW + age_s)
+    decision = decided(seen, memory, config, NOW + age_s)
     assert decision.actions.stop == decision.actions.terminate == ()
     assert decision.counts is not None
     assert not decision.actions.launch or (
@@ -177,14 +177,14 @@ def test_i9_an_old_observation_takes_nothing_away_and_keeps_the_cap(
 
 @given(memories(), CONFIGS)
 def test_i9_a_failed_observation_does_nothing(memory: Memory, config: Config) -> None:
-    assert not decide(None, memory, config, NOW).actions
+    assert not decided(None, memory, config, NOW).actions
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i10_only_observed_instances_are_touched_and_each_once(
     seen: Observation, memory: Memory, config: Config
 ) -> None:
-    actions = decide(seen, memory, config, NOW).actions
+    actions = decided(seen, memory, config, NOW).actions
     touched = (*actions.start, *actions.stop, *actions.terminate)
     assert set(touched) <= {i.id for i in seen.instances}
     assert len(set(touched)) == len(touched)
@@ -195,7 +195,7 @@ def test_names_become_unique_numbers_up_to_the_maximum(seen: Observation, config
     memory = Memory()
     for _ in seen.instances:
         if wrong := correction(seen.instances, memory, config.max_instances):
-            memory = remember(memory, Outcome(renamed=wrong), NOW)
+            memory = remembered(memory, Outcome(renamed=wrong), NOW)
     numbers = {i.id: memory.names[i.id][0] if i.id in memory.names else i.number for i in seen.instances}
     lasting = [numbers[i.id] for i in seen.instances if i.state is not State.SHUTTING_DOWN]
     if len(lasting) <= config.max_instances:
@@ -207,7 +207,7 @@ def test_names_become_unique_numbers_up_to_the_maximum(seen: Observation, config
 def test_i14_every_over_age_instance_that_is_stopped_goes(seen: Observation, memory: Memory, config: Config) -> None:
     calm = replace(memory, backoffs={}, terminations={}, starts={})
     aged = {i.id for i in seen.instances if i.state is State.STOPPED and NOW - i.created_at > DAY_S}
-    assert aged - calm.stops.keys() <= set(decide(seen, calm, config, NOW).actions.terminate)
+    assert aged - calm.stops.keys() <= set(decided(seen, calm, config, NOW).actions.terminate)
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
@@ -215,13 +215,13 @@ def test_i15_an_instance_that_fails_to_start_does_not_hold_up_the_others(
     seen: Observation, memory: Memory, config: Config
 ) -> None:
     calm = replace(memory, backoffs={})
-    first = decide(seen, calm, config, NOW)
+    first = decided(seen, calm, config, NOW)
     held = replace(calm, backoffs={i: Backoff(1, NOW + 2) for i in first.actions.start})
-    second = decide(seen, held, config, NOW)
+    second = decided(seen, held, config, NOW)
     assert not set(second.actions.start) & set(first.actions.start)
     assert launched(second) >= launched(first)
 
 
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_a_decision_is_a_function_of_its_arguments(seen: Observation, memory: Memory, config: Config) -> None:
-    assert decide(seen, memory, config, NOW) == decide(seen, memory, config, NOW)
+    assert decided(seen, memory, config, NOW) == decided(seen, memory, config, NOW)

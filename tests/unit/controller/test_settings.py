@@ -10,7 +10,7 @@ from facecore.settings import load
 
 def test_the_defaults_are_those_of_the_design() -> None:
     settings = load(Settings, {"EFACE_ID": "local"})
-    assert settings.config() == Config(15, 300, 300, 86_400, warm_pool=15, warm_s=86_400)
+    assert settings.config() == Config(15, 300, 300, 86_400, warm_s=86_400)
     assert (settings.tick_s, settings.worker_template, settings.metrics_port) == (1, "local-worker", 0)
 
 
