@@ -83,6 +83,7 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     registry = new_registry("controller", settings.id)
     metrics = Metrics(registry, time.time)
     heartbeat = Heartbeat(settings.heartbeat_file)
+    # A path or a port that cannot be used ends the program at its start, not in its first tick.
     try:
         heartbeat.beat()
     except OSError as error:
@@ -93,9 +94,11 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     queue = SqsQueue(aws.client("sqs"), settings.request_queue)
     fleet: Fleet = Ec2Fleet(aws.client("ec2"), settings.id, settings.worker_template)
     lease: Lease = NoLease()
+    # A dry run needs no lease: it changes nothing, and may run beside the controller that acts.
     if dry_run:
         fleet = DryRunFleet(fleet)
     else:
+        # A controller that was restarted is another owner: it does not know what its predecessor asked for.
         owner = f"{socket.gethostname()}/{uuid.uuid4()}"
         lease = S3Lease(aws.client("s3"), settings.gallery_bucket, owner)
     cost = RunningCost(settings.price_usd_h)
@@ -104,6 +107,7 @@ def _control(settings: Settings, stop: StopSignal, *, dry_run: bool) -> None:
     try:
         run(controller, metrics, settings.tick_s, heartbeat, sleep=stop.sleep)
     except StoppedError:
+        # Without this the next controller would wait until the lease is over.
         try:
             controller.release()
         except AwsError as error:

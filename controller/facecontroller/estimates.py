@@ -105,6 +105,7 @@ def add_work(known: Estimates, samples: tuple[Sample, ...]) -> Estimates:
     in_flight = (last.in_flight + here.in_flight) / 2
     done = min(max(0, last.demand - here.demand), in_flight * RESOLVED)
     busy_s, done = known.busy_s + in_flight * passed_s, known.done + done
+    # Old requests fade, so that a new model or machine is noticed.
     fade = 2 if done > FADE_ABOVE else 1
     return replace(known, busy_s=busy_s / fade, done=done / fade)
 
@@ -159,6 +160,7 @@ def additional(demand: float, ready_s: Sequence[float], boot_s: float, service_s
     ready = sorted(ready_s)
     work_s = max(1, demand) * service_s
     within_s = SLACK * finish_s(work_s, ready, boot_s, service_s, limit)
+    # More instances never take longer, so that the fewest can be searched by halves.
     return bisect_left(
         range(limit), True, key=lambda more: finish_s(work_s, ready, boot_s, service_s, more) <= within_s
     )

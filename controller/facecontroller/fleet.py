@@ -176,6 +176,7 @@ class Ec2Fleet:
                 with translated(f"launch {order.count} instances of {order.offering.key}"):
                     answer = self._ec2.run_instances(
                         LaunchTemplate={"LaunchTemplateName": self._template, "Version": "$Default"},
+                        # Some are better than none: EC2 would refuse the whole launch for the last instance.
                         MinCount=1,
                         MaxCount=order.count,
                         ClientToken=token,

@@ -71,13 +71,15 @@ class Controller:
         self._metrics.leading(leads)
         took_over, self._leads = leads and not self._leads, leads
         if not leads:
-            # The other controller acts: what is remembered of our own acts would mislead a later tick.
+            # Another controller may act now: what this one remembers would mislead a later tick.
             self._memory = Memory()
+        # Taking the lease costs up to three calls, and leaves too few to observe and act.
         if not leads or (took_over and lease_calls):
             return True
         observation, reads = self._observe(refresh=lease_calls == 0)
         memory = recall(self._memory, observation, self._clock())
         decision = decide(observation, memory, self._config, self._clock())
+        # What is left out is decided again a second later.
         actions = decision.actions.limited(max(1, CALLS_PER_TICK - lease_calls - reads))
         self._report(observation, memory, decision, actions)
         outcome = self._fleet.act(actions, self._clock()) if actions else Outcome()
@@ -103,9 +105,11 @@ class Controller:
         except FaceError as error:
             code = (isinstance(error, AwsError) and error.aws_code) or type(error).__name__
             self._metrics.failed(code)
+            # An outage is logged when it begins and when it ends, not at every tick.
             if code != self._trouble:
                 log.error("observation_failed", code=code, error=str(error))
                 self._trouble = code
+            # How many calls were made before the failure does not matter: nothing is decided.
             return None, CALLS_PER_TICK
         if self._trouble:
             log.info("observation_recovered", after=self._trouble)

@@ -105,6 +105,7 @@ class Memory:
     def hidden(self, instances: Sequence[Instance]) -> int:
         """How many launched instances EC2's answer `instances` does not show."""
         ids = {i.id for i in instances} | self.terminations.keys()
+        # A launch whose answer was lost is recognised by its client token.
         shown = Counter(i.client_token for i in instances)
         return sum(
             max(0, launch.count - shown[launch.client_token])
@@ -173,8 +174,10 @@ def remember(memory: Memory, attempted: Actions, outcome: Outcome, limits: Limit
         allowances = spent(allowances, "launch", attempted.launch.count, now, limits)
     return replace(
         memory,
+        # Only what EC2 accepted: a start that failed must not count as capacity.
         starts={**memory.starts, **dict.fromkeys(outcome.started, now)},
         launches=(*memory.launches, *outcome.launched),
+        # A stop that was overtaken by a start is over.
         stops={
             **{i: at for i, at in memory.stops.items() if i not in outcome.started},
             **dict.fromkeys(outcome.stopped, now),
@@ -190,6 +193,7 @@ def remember(memory: Memory, attempted: Actions, outcome: Outcome, limits: Limit
 
 def _zero_row(memory: Memory, good: Observation | None) -> tuple[float | None, float | None]:
     """When the row of samples without demand began and when its last sample was taken. Any gap ends the row."""
+    # SQS's counts err: a single zero means nothing, and neither does a row with a gap.
     if good is None or good.demand > 0:
         return None, None
     since, last = memory.zero_since, memory.sampled_at

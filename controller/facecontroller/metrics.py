@@ -35,6 +35,7 @@ class Metrics:
             "elastic_face_controller_estimated_cost_usd", "Price of those seconds, a minute at least for each start"
         )
         self._observed_at = clock()
+        # Read at the scrape: a loop that hangs sets no gauge.
         age = gauge("elastic_face_controller_observation_age_seconds", "Since the last good observation")
         age.set_function(lambda: clock() - self._observed_at)
         # A counter without labels yet would be missing from a scrape until its first action.

@@ -144,6 +144,7 @@ class Actions:
 
     def limited(self, kinds: int) -> Self:
         """The `kinds` most urgent kinds of action; the next tick decides again on the rest."""
+        # Requests wait for the first two; the others save money or are cosmetic.
         urgent = ("start", "launch", "terminate", "stop", "rename")
         late = [kind for kind in urgent if getattr(self, kind)][kinds:]
         return replace(self, **{kind: getattr(NOTHING, kind) for kind in late})

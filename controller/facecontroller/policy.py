@@ -62,6 +62,7 @@ def decide(observation: Observation | None, memory: Memory, config: Config, now:
         stop=tuple(i for r in removals if r.verb == "stop" for i in r.ids),
         terminate=tuple(i for r in removals if r.verb == "terminate" for i in r.ids),
     )
+    # Names are cosmetic: they wait for a tick that has nothing else to do.
     if not actions and RENAME not in fleet.backed_off:
         actions = replace(actions, rename=correction(observation.instances, memory, config.max_instances))
     reasons = [
@@ -82,6 +83,7 @@ def correction(instances: Iterable[Instance], memory: Memory, maximum: int) -> R
     """
     numbers: set[int] = set()
     wrong: list[Instance] = []
+    # The oldest instance keeps its number.
     lasting = (i for i in instances if i.state is not State.SHUTTING_DOWN and i.id not in memory.terminations)
     for instance in sorted(lasting, key=lambda i: (i.created_at, i.id)):
         number = memory.number(instance)
@@ -104,6 +106,7 @@ def _desired(observation: Observation, fleet: Survey, estimates: Estimates, conf
     # An instance that has been booting for much too long may never come.
     punctual = [age_s for state, age_s in ages_s if not (state is State.PENDING and age_s > LATE * boot_s)]
     ready_s = [*(max(0.0, boot_s - age_s) for age_s in punctual), *[boot_s] * (fleet.active - len(fleet.alive))]
+    # What arrives during a boot waits for it too.
     soon = observation.demand + estimates.rate * boot_s
     more = additional(soon, ready_s, boot_s, service_s, limit=wanted - fleet.active)
     return min(wanted, fleet.active + more)
@@ -118,9 +121,11 @@ def _growth(
     slots = max(0, config.max_instances - (fleet.owned - fleet.stopped))
     start = _ids(fleet.startable[: min(need, slots, available(memory.allowances, "start", now, config.limits))])
     room = max(0, config.max_instances - fleet.owned)
+    # A launch that EC2's limits cut short is completed by the next ticks.
     more = min(need - len(start), room, available(memory.allowances, "launch", now, config.limits))
     if more <= 0 or fleet.offering is None or LAUNCH in fleet.backed_off:
         return start, None
+    # A second launch within the minute needs another client token, or EC2 answers with the first one's instances.
     sequence = sum(1 for launch in memory.launches if launch.asked_at // CLIENT_TOKEN_S == now // CLIENT_TOKEN_S)
     return start, Order(more, _lowest_free(fleet.numbers), fleet.offering, sequence)
 
@@ -141,6 +146,7 @@ def _removals(
         pool = config.max_instances if config.warm_pool is None else config.warm_pool
         excess = {*_ids(spare[: max(0, len(spare) - pool)])}
         beyond = _ids(i for i in spare if i.id in excess or at - i.started_at > config.warm_s)
+    # A slot is worth freeing only if no other is free and a place with machines can use it.
     elif fleet.owned >= config.max_instances and fleet.offering is not None and LAUNCH not in fleet.backed_off:
         unusable = _ids(i for i in spare if i.id in fleet.backed_off and memory.backoffs[i.id].capacity)
         displaced = unusable[: max(0, missing - fleet.dying)]

@@ -46,18 +46,22 @@ class Survey:
 def survey(observation: Observation, memory: Memory, config: Config, now: float) -> Survey:
     """Sorts the observed instances. `now` is Unix time in seconds."""
     instances, at = observation.instances, observation.taken_at
+    # What failed a moment ago would fail again, and would cost a call in each tick.
     backed_off = frozenset(key for key, backoff in memory.backoffs.items() if now < backoff.until)
     failing = {i for i, starts in memory.failed_starts.items() if starts.backs_off(now)} | backed_off
     ending = memory.stops.keys() | memory.terminations.keys()
     alive = [i for i in instances if i.state in (State.PENDING, State.RUNNING) and i.id not in ending]
     hung = tuple(i for i in alive if _is_hung(i, at, config))
     stopped = [i for i in instances if i.state is State.STOPPED and i.id not in ending | memory.starts.keys()]
+    # The lowest numbers are started first, so that the highest are left to remove.
     stopped.sort(key=lambda i: (inf if i.number is None else i.number, i.id))
     current = [i for i in stopped if not _is_stale(i, observation)]
     reusable = tuple(i for i in current if not is_aged(i, at, config))
     hidden = memory.hidden(instances)
     return Survey(
+        # What boots or was asked for is capacity: without it each tick would start the same number again.
         active=len(alive) - len(hung) + len(memory.starts) + hidden,
+        # Every live state holds a slot, `stopping` too: it cannot be started yet, but it is not gone.
         owned=len(instances) + hidden + len(memory.starts.keys() - {i.id for i in instances}),
         dying=sum(1 for i in instances if i.state is State.SHUTTING_DOWN or i.id in memory.terminations),
         alive=tuple(alive),
@@ -69,6 +73,7 @@ def survey(observation: Observation, memory: Memory, config: Config, now: float)
         startable=tuple(i for i in reusable if i.id not in failing),
         backed_off=backed_off,
         offering=next((o for o in config.offerings if o.key not in backed_off), None),
+        # All instances of a launch carry one number until they are renamed.
         numbers=frozenset(
             n for n in (*map(memory.number, instances), *(launch.number for launch in memory.launches)) if n is not None
         ),

@@ -48,6 +48,7 @@ def spent(
     if not instances:
         return dict(allowances)
     full = refilled(allowances.get(operation), now, limits)
+    # A launch is one call, however many instances it asks for.
     calls = ceil(instances / IDS_PER_CALL) if operation == "start" else 1
     return {**allowances, operation: Allowance(full.calls - calls, full.instances - instances, now)}
 
