@@ -152,7 +152,7 @@ def test_instances_of_a_former_image_are_terminated_while_stopped(tier: Tier) ->
     assert len(tier.instances("running")) == 2
 
 
-def test_what_runs_for_nobody_is_stopped_after_a_while(tier: Tier) -> None:
+def test_what_runs_without_demand_is_stopped_after_a_while(tier: Tier) -> None:
     tier.send(1)
     tier.tick()
     tier.drain()

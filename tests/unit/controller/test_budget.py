@@ -1,10 +1,11 @@
-"""What keeps the fleet cheap and EC2 content: offerings, the warm pool, rests after vain boots, EC2's token buckets."""
+"""What keeps the fleet cheap and within EC2's limits: offerings, the warm pool, failed starts, token buckets."""
 
 from dataclasses import replace
 
 import pytest
 from facecontroller.memory import CAPACITY_BACKOFF_S, FailedStarts, Memory, remember
 from facecontroller.model import (
+    LAUNCH,
     Actions,
     Config,
     Failure,
@@ -39,7 +40,8 @@ def dry(*targets: str) -> Memory:
     return remembered(Memory(), Outcome(failures=failures), NOW)
 
 
-def test_i15_rule_8_an_offering_without_machines_is_skipped_for_three_minutes() -> None:
+@pytest.mark.rule(8)
+def test_i15_an_offering_that_is_out_of_capacity_is_skipped_for_three_minutes() -> None:
     memory = dry(NEAR.key)
     for later_s, offering in ((0, FAR), (CAPACITY_BACKOFF_S - 1, FAR), (CAPACITY_BACKOFF_S, NEAR)):
         launch = decided(seen(2, at=NOW + later_s), memory, CONFIG, NOW + later_s).actions.launch
@@ -52,7 +54,7 @@ def test_without_any_offering_nothing_is_launched_and_the_reason_says_so() -> No
     assert "every offering is out of capacity" in decision.reason
 
 
-def test_i15_stopped_ones_without_machines_give_their_slots_to_an_offering_that_has_some() -> None:
+def test_i15_stopped_ones_that_are_out_of_capacity_give_their_slots_to_another_offering() -> None:
     memory = dry("i-1", "i-2", "i-3", "i-4")
     decision = decided(seen(3, stopped(4)), memory, CONFIG, NOW)
     assert len(decision.actions.terminate) == 3
@@ -70,29 +72,29 @@ def test_the_warm_pool_keeps_so_many_of_the_lowest_numbers(pool: int, kept: int)
     assert set(actions.terminate) == {f"i-{n}" for n in range(kept + 1, 5)}
 
 
-def test_the_warm_pool_keeps_nothing_longer_than_asked_and_nothing_goes_while_there_is_work() -> None:
+def test_the_warm_pool_keeps_nothing_beyond_its_time_and_nothing_goes_while_there_is_work() -> None:
     config = replace(CONFIG, warm_s=99)
     assert len(decided(seen(0, stopped(4)), Memory(), config, NOW).actions.terminate) == 4
     assert decided(seen(1, stopped(4)), Memory(), config, NOW).actions == Actions(start=("i-1",))
     assert not decided(seen(0, stopped(4, age_s=98)), Memory(), config, NOW).actions
 
 
-@pytest.mark.parametrize(("boots", "rest_s"), [(1, 0), (2, 60), (3, 120), (9, 900)])
-def test_an_instance_that_boots_in_vain_again_and_again_rests_ever_longer(boots: int, rest_s: float) -> None:
-    memory = Memory(failed_starts={"i-1": FailedStarts(boots, NOW)})
+@pytest.mark.parametrize(("starts", "pause_s"), [(1, 0), (2, 60), (3, 120), (9, 900)])
+def test_an_instance_whose_starts_fail_backs_off_ever_longer(starts: int, pause_s: float) -> None:
+    memory = Memory(failed_starts={"i-1": FailedStarts(starts, NOW)})
     one = replace(CONFIG, max_instances=1)
     waits = [
         s for s in (0, 59, 60, 119, 120, 899, 900) if decided(seen(1, stopped(1)), memory, one, NOW + s).actions.start
     ]
-    assert waits[0] == rest_s
+    assert waits[0] == pause_s
 
 
-def test_a_request_in_somebodys_hand_ends_all_rests() -> None:
+def test_a_request_in_flight_ends_all_backoffs_of_failed_starts() -> None:
     memory = Memory(failed_starts={"i-1": FailedStarts(5, NOW)})
     assert decided(seen(2, stopped(1), in_flight=1), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
-def test_each_start_and_launch_counts_as_a_boot_until_work_is_seen() -> None:
+def test_each_start_and_launch_counts_as_failed_until_work_is_seen() -> None:
     outcome = Outcome(("i-1",), (Launch(NOW, 2, 1, "t", ("i-2",)),))
     memory = remembered(remembered(Memory(), outcome, NOW), outcome, NOW)
     assert memory.failed_starts == {"i-1": FailedStarts(2, NOW), "i-2": FailedStarts(2, NOW)}
@@ -114,6 +116,14 @@ def test_i12_what_the_buckets_allow_never_empties_them(wishes: list[tuple[int, f
             assert 0 <= left.calls <= limits.calls
             assert 0 <= left.instances <= limits.instances
         assert taken <= limits.instances + limits.instances_per_s * (now - NOW) + 1e-6
+
+
+def test_what_ec2_refused_is_charged_and_what_was_only_decided_is_not() -> None:
+    failures = (Failure("start", "i-1", "InternalError", ""), Failure("launch", LAUNCH, "InternalError", ""))
+    memory = remembered(Memory(), Outcome(failures=failures), NOW, Actions(("i-1",), Order(600, 1)))
+    left = {operation: available(memory.allowances, operation, NOW, Limits()) for operation in ("start", "launch")}
+    assert left == {"start": 999, "launch": 400}
+    assert remembered(Memory(), Outcome(failures=failures), NOW).allowances == {}
 
 
 def test_i12_a_flood_is_started_and_launched_as_fast_as_ec2_takes_it() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.ticks import remembered
 
 NOW = 1_000_000.0
-HANDS = 4
+WORKERS = 4
 """Workers that take a request each; together they do two a second in what follows."""
 
 
@@ -29,21 +29,21 @@ def watched(counts: Iterable[tuple[int, int]]) -> Estimates:
 
 
 def queue() -> list[tuple[int, int]]:
-    return [(max(0, 60 - 2 * second), min(HANDS, max(0, 60 - 2 * second))) for second in range(34)]
+    return [(max(0, 60 - 2 * second), min(WORKERS, max(0, 60 - 2 * second))) for second in range(34)]
 
 
 def cold_start(memory: Memory, second: float) -> Memory:
-    """Demand, nobody there, and a launch that EC2 accepts."""
+    """Demand without an instance, and a launch that EC2 accepts."""
     memory = look(memory, second, 1, 0)
     return remembered(memory, Outcome(launched=(Launch(NOW + second, 1, 1, "t", ("i-1",)),)), NOW + second)
 
 
 def work_begins(memory: Memory, second: float) -> Memory:
-    """The instance runs, and has a request in hand a second later."""
+    """The instance runs, and has a request in flight a second later."""
     return look(look(memory, second - 1, 1, 0, State.RUNNING), second, 1, 1, State.RUNNING)
 
 
-def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
+def test_a_service_time_is_seconds_in_flight_over_requests_done() -> None:
     assert watched(queue()).service_s == pytest.approx(2.0, rel=0.05)
 
 
@@ -51,20 +51,18 @@ def test_a_service_time_is_seconds_in_hand_over_requests_done() -> None:
 def test_a_service_time_is_known_though_workers_come_one_after_another(service_s: float) -> None:
     left, counts = 200.0, []
     for second in range(200):
-        hands = min(second // 2, 15, int(left))
-        counts.append((int(left), hands))
-        left = max(0.0, left - hands / service_s)
+        busy = min(second // 2, 15, int(left))
+        counts.append((int(left), busy))
+        left = max(0.0, left - busy / service_s)
     assert watched(counts).service_s == pytest.approx(service_s, rel=0.15)
 
 
-def test_what_is_too_fast_to_be_seen_is_not_taken_for_faster_than_can_be() -> None:
+def test_a_service_time_is_a_quarter_of_a_tick_at_least() -> None:
     assert watched([(100, 0), (90, 1), (20, 7)] + [(0, 0)] * 5).service_s == pytest.approx(0.25)
 
 
 @given(st.sets(st.integers(0, 9).map(lambda n: 3 * n), max_size=8), st.sampled_from([(0, 0), (60, 4), (300, 4)]))
-def test_counts_that_err_now_and_then_are_not_taken_for_requests_done(
-    seconds: set[int], wrong: tuple[int, int]
-) -> None:
+def test_counts_that_err_now_and_then_are_no_requests_done(seconds: set[int], wrong: tuple[int, int]) -> None:
     counts = queue()
     for second in seconds:
         counts[second] = wrong
@@ -76,7 +74,7 @@ def test_a_burst_that_stays_is_believed() -> None:
     assert watched(counts).service_s == pytest.approx(2.0, rel=0.05)
 
 
-def test_a_boot_time_is_from_asking_to_the_first_request_in_hand() -> None:
+def test_a_boot_time_is_from_asking_to_the_first_request_in_flight() -> None:
     memory = look(cold_start(Memory(), 0), 10, 0, 0)
     for second, in_flight in ((20, 0), (24, 1), (30, 1)):
         memory = look(memory, second, 1, in_flight, State.RUNNING)
@@ -99,7 +97,7 @@ def test_work_that_was_done_between_two_looks_ends_the_period() -> None:
     assert memory.estimates.boot_s == 24
 
 
-def test_a_boot_that_ended_while_nobody_looked_is_not_measured() -> None:
+def test_a_boot_that_ended_between_two_observations_is_not_measured() -> None:
     memory = look(cold_start(Memory(), 0), 61, 9, 1, State.RUNNING)
     assert memory.estimates.boot_s is None
 

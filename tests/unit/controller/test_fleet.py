@@ -1,9 +1,8 @@
-"""What the fleet asks of EC2, and what it makes of the answers."""
+"""The calls that the fleet makes to EC2, and what it reads from the answers."""
 
 import pytest
-from facecontroller.dry_run import DryRunFleet
 from facecontroller.fleet import Ec2Fleet, client_token
-from facecontroller.model import LAUNCH, RENAME, Actions, Launch, Offering, Order, Rename, State
+from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
 from facecore.errors import RefusedError
 from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2
 
@@ -169,7 +168,7 @@ def test_those_that_a_refusal_names_are_left_out_and_the_rest_takes_one_call_mor
     assert ec2.calls["start_instances"] == 2
 
 
-def test_a_refusal_that_names_nobody_is_narrowed_down_by_halves(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
+def test_a_refusal_that_names_no_instance_is_narrowed_down_by_halves(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
     ids = [ec2.add(f"app-tier-instance-{n}", "stopped") for n in range(4)]
     ec2.faults["start_instances"] = ["IncorrectInstanceState", "IncorrectInstanceState"]
     assert set(fleet.act(Actions(start=(*ids,)), NOW).started) == {*ids}
@@ -183,12 +182,3 @@ def test_what_fails_for_all_is_not_tried_one_by_one(ec2: FakeEc2, fleet: Ec2Flee
     outcome = fleet.act(Actions(terminate=(*ids,)), NOW)
     assert (outcome.terminated, len(outcome.failures)) == ((), 8)
     assert ec2.calls["terminate_instances"] == 1
-
-
-def test_a_dry_run_looks_and_changes_nothing(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
-    stopped = ec2.add("app-tier-instance-1", "stopped")
-    dry = DryRunFleet(fleet)
-    assert dry.look(NOW).instances == fleet.look(NOW).instances
-    outcome = dry.act(Actions((stopped,), Order(3, 2), rename=Rename(stopped, 4)), NOW)
-    assert (outcome.started, outcome.launched) == ((stopped,), (Launch(NOW, 2, 3),))
-    assert set(ec2.calls) == {"describe_instances", "describe_launch_template_versions"}

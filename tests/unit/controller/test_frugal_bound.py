@@ -1,4 +1,4 @@
-"""Half the cost at 1.2 times the wait: where a burst allows it, `frugal` does it, and where it does not, nobody can."""
+"""Half the cost at 1.2 times the wait: `frugal` does it if a burst allows it, and no policy can otherwise."""
 
 from collections.abc import Callable
 from dataclasses import replace

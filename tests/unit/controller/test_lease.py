@@ -81,7 +81,7 @@ def test_without_s3_it_ends_before_another_can_have_it(pair: Pair) -> None:
     assert not held[-1]
 
 
-def test_an_answer_without_a_date_lets_nobody_take_over(pair: Pair) -> None:
+def test_an_answer_without_a_date_lets_no_other_take_over(pair: Pair) -> None:
     pair.first.acquire()
     pair.s3.tells_date = False
     pair.clock.now += 10 * TERM_S

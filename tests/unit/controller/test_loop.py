@@ -93,6 +93,13 @@ def test_demand_that_cannot_be_read_starts_nothing(bench: Bench) -> None:
     assert (bench.ec2.calls["run_instances"], len(bench.ec2.alive())) == (1, 5)
 
 
+@pytest.mark.rule(3)
+def test_requests_in_flight_are_demand(bench: Bench) -> None:
+    bench.queue.demand = bench.queue.in_flight = 3
+    bench.ticks(1)
+    assert (bench.metric("demand"), len(bench.ec2.alive())) == (3, 3)
+
+
 def test_a_failed_launch_is_logged_and_tried_again_later(bench: Bench) -> None:
     bench.queue.demand = 1
     bench.ec2.faults["run_instances"] = ["InternalFailure"]
@@ -145,6 +152,7 @@ def test_without_the_lease_it_stands_by_and_forgets(bench: Bench) -> None:
     assert lease.released
 
 
+@pytest.mark.rule(20)
 def test_a_launch_that_a_tick_has_no_call_left_for_is_not_charged_and_follows_whole(bench: Bench) -> None:
     lease = OneLease(ours=True, calls=0)
     config = replace(CONFIG, max_instances=5000, warm_pool=5000)

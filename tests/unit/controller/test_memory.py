@@ -1,5 +1,6 @@
 """What is remembered, and for how long."""
 
+import pytest
 from facecontroller.memory import CAPACITY_BACKOFF_S, MAX_BACKOFF_S, UNSEEN_FOR_S, Backoff, Memory, recall
 from facecontroller.model import LAUNCH, Failure, Instance, Launch, Observation, Outcome, Rename, State
 from hypothesis import given
@@ -48,28 +49,29 @@ def test_marks_expire_wherever_the_clock_goes(shift_s: float) -> None:
     assert bool(memory.backoffs) == (-CAPACITY_BACKOFF_S + 2 <= shift_s < UNSEEN_FOR_S + 2)
 
 
-def test_failures_in_a_row_are_held_longer_up_to_a_bound() -> None:
-    memory, held_s = Memory(), []
+def test_failures_in_a_row_back_off_longer_up_to_a_bound() -> None:
+    memory, pauses_s = Memory(), []
     for _ in range(2000):
         memory = remembered(memory, Outcome(failures=(Failure("launch", LAUNCH, "X", ""),)), NOW)
-        held_s.append(memory.backoffs[LAUNCH].until - NOW)
-    assert held_s[:6] == [2, 4, 8, 16, MAX_BACKOFF_S, MAX_BACKOFF_S]
-    assert held_s[-1] == MAX_BACKOFF_S
+        pauses_s.append(memory.backoffs[LAUNCH].until - NOW)
+    assert pauses_s[:6] == [2, 4, 8, 16, MAX_BACKOFF_S, MAX_BACKOFF_S]
+    assert pauses_s[-1] == MAX_BACKOFF_S
 
 
 def test_a_success_ends_the_row_of_failures() -> None:
-    holds = {LAUNCH: Backoff(3, NOW), "i-1": Backoff(3, NOW), "i-2": Backoff(3, NOW)}
-    memory = remembered(Memory(backoffs=holds), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
+    backoffs = {LAUNCH: Backoff(3, NOW), "i-1": Backoff(3, NOW), "i-2": Backoff(3, NOW)}
+    memory = remembered(Memory(backoffs=backoffs), Outcome(started=("i-1",), launched=(LAUNCHED,)), NOW)
     assert set(memory.backoffs) == {"i-2"}
 
 
-def test_a_partly_successful_launch_is_held_as_after_a_first_failure() -> None:
+def test_a_partly_successful_launch_backs_off_as_after_a_first_failure() -> None:
     outcome = Outcome(launched=(LAUNCHED,), failures=(Failure("launch", LAUNCH, "X", ""),))
     assert remembered(Memory(backoffs={LAUNCH: Backoff(3, NOW)}), outcome, NOW).backoffs == {
         LAUNCH: Backoff(1, NOW + 2)
     }
 
 
+@pytest.mark.rule(7)
 def test_a_row_of_zeros_begins_with_its_first_sample_and_ends_with_any_other() -> None:
     memory = recall(Memory(), sample(0, NOW), NOW)
     memory = recall(memory, sample(0, NOW + 30), NOW + 30)

@@ -66,6 +66,17 @@ def test_it_starts_what_is_stopped_and_launches_the_rest(demand: int, states: st
     assert actions.stop == ()
 
 
+@pytest.mark.rule(2)
+def test_a_booting_instance_is_capacity() -> None:
+    assert not decided(observation(3, fleet("ppp")), Memory(), CONFIG, NOW).actions
+
+
+@pytest.mark.rule(5)
+def test_a_stopping_instance_holds_its_slot_and_is_not_started() -> None:
+    assert not decided(observation(100, fleet("x" * 15)), Memory(), CONFIG, NOW).actions
+
+
+@pytest.mark.rule(4)
 @pytest.mark.parametrize("state", [*State])
 def test_every_state_holds_its_slot_whatever_the_instance_is_called(state: State) -> None:
     instances = tuple(instance(n, state, image="former") for n in range(101, 115))
@@ -121,6 +132,7 @@ def test_a_started_instance_that_ran_and_stopped_can_be_started_again_at_once() 
     assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.start == ("i-1",)
 
 
+@pytest.mark.rule(6)
 @pytest.mark.parametrize("ids", [("i-new",), None])
 def test_a_launch_counts_until_it_is_seen(ids: tuple[str, ...] | None) -> None:
     memory = Memory(launches=(Launch(NOW - 59, 1, 1, ids=ids),))
@@ -150,10 +162,11 @@ def test_a_boot_that_hangs_is_terminated_and_replaced_where_there_is_room() -> N
     assert decided(observation(99, full), Memory(), CONFIG, NOW).actions.launch is None
 
 
-def test_a_boot_within_its_time_is_left_alone() -> None:
+def test_a_boot_within_its_time_is_not_touched() -> None:
     assert not decided(observation(0, (instance(1, State.PENDING, age_s=300),)), QUIET, CONFIG, NOW).actions
 
 
+@pytest.mark.rule(10)
 def test_a_former_image_is_terminated_only_while_stopped() -> None:
     instances = tuple(instance(n, state, image="former") for n, state in enumerate(State, 1))
     decision = decided(observation(0, instances), Memory(), CONFIG, NOW)
@@ -167,6 +180,7 @@ def test_a_former_image_holds_its_slot_until_it_is_gone() -> None:
     assert (actions.start, actions.launch, len(actions.terminate)) == ((), None, 15)
 
 
+@pytest.mark.rule(11)
 def test_an_over_age_instance_is_terminated_while_stopped_and_not_started() -> None:
     decision = decided(observation(1, (instance(1, State.STOPPED, age_s=DAY_S + 1),)), Memory(), CONFIG, NOW)
     assert decision.actions == Actions(launch=Order(1, 2), terminate=("i-1",))
@@ -204,6 +218,12 @@ def test_the_safety_net_stops_what_runs_long_after_the_last_demand(
     assert actions == (Actions(stop=("i-1",)) if stopped else Actions())
 
 
+@pytest.mark.rule(12)
+def test_an_instance_that_booted_long_after_the_last_demand_has_its_time_too() -> None:
+    young, old = (instance(n, State.RUNNING, age_s=age_s) for n, age_s in ((1, 299), (2, 300)))
+    assert decided(observation(0, (young, old)), QUIET, CONFIG, NOW).actions == Actions(stop=("i-2",))
+
+
 def test_what_was_asked_to_stop_is_no_capacity() -> None:
     memory = Memory(stops={"i-1": NOW - 1})
     assert decided(observation(1, fleet("r")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
@@ -222,11 +242,11 @@ def test_what_is_dying_already_is_no_surplus() -> None:
     assert decided(observation(0, instances), memory, CONFIG, NOW).actions.terminate == ()
 
 
-def test_a_launch_that_failed_is_held_back_but_starting_is_not() -> None:
+def test_a_launch_that_failed_backs_off_but_starting_does_not() -> None:
     memory = remembered(Memory(), Outcome(failures=(Failure("launch", LAUNCH, "InternalError", ""),)), NOW)
-    held = decided(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
-    assert held.actions == Actions(start=("i-1",))
-    assert "launching is backed off" in held.reason
+    decision = decided(observation(2, fleet("s")), memory, CONFIG, NOW + 1.9)
+    assert decision.actions == Actions(start=("i-1",))
+    assert "launching is backed off" in decision.reason
     assert decided(observation(2, fleet("s")), memory, CONFIG, NOW + 2).actions.launch == Order(1, 2)
 
 
@@ -236,7 +256,14 @@ def test_an_instance_that_cannot_be_started_gives_way_to_the_next() -> None:
     assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
 
 
-def test_an_instance_that_cannot_be_terminated_is_left_alone_for_a_while() -> None:
+@pytest.mark.rule(9)
+def test_an_instance_whose_start_failed_is_no_capacity_and_is_started_later() -> None:
+    memory = remembered(Memory(), Outcome(failures=(Failure("start", "i-1", "InternalError", ""),)), NOW)
+    assert decided(observation(1, fleet("s")), memory, CONFIG, NOW).actions.launch == Order(1, 2)
+    assert decided(observation(1, fleet("s")), memory, CONFIG, NOW + 2).actions == Actions(start=("i-1",))
+
+
+def test_an_instance_that_cannot_be_terminated_is_backed_off() -> None:
     memory = Memory(backoffs={"i-1": Backoff(1, NOW + 2)})
     stale = (instance(1, State.STOPPED, image="former"),)
     assert not decided(observation(0, stale), memory, CONFIG, NOW).actions

@@ -1,7 +1,8 @@
-"""The invariants of ELASTICITY.md that hold for any single decision."""
+"""The invariants of docs/elasticity.md that hold for any single decision."""
 
 from dataclasses import replace
 
+import pytest
 from facecontroller.memory import Backoff, Memory
 from facecontroller.model import LAUNCH, Actions, Config, Decision, Instance, Launch, Observation, Outcome, State
 from facecontroller.policy import correction
@@ -124,6 +125,7 @@ def test_i3_nothing_that_runs_is_stopped_while_there_is_demand(
     assert all(states[i] in (State.STOPPED, State.PENDING) for i in actions.terminate)
 
 
+@pytest.mark.rule(1)
 @given(OBSERVATIONS, memories(), CONFIGS)
 def test_i3_nothing_that_runs_is_stopped_on_a_first_zero(seen: Observation, memory: Memory, config: Config) -> None:
     fresh = replace(memory, zero_since=None)

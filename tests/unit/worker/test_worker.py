@@ -31,6 +31,7 @@ def test_a_request_is_answered_and_then_the_worker_is_idle(world: World) -> None
     assert world.requests.depth().total == 0
 
 
+@pytest.mark.rule(14)
 def test_the_order_is_store_reply_delete_and_the_heartbeat_rests_before_the_delete(world: World) -> None:
     world.ask(b"Anna")
     world.work()
@@ -180,6 +181,7 @@ def test_a_stop_while_a_request_is_in_hand_finishes_it_and_receives_no_more(worl
     assert world.requests.depth().visible == 1
 
 
+@pytest.mark.rule(13)
 def test_a_message_that_arrives_in_the_last_poll_is_answered(world: World) -> None:
     world.ask(b"Anna")
     world.journal.before = lambda _step: world.stopping.set()
