@@ -155,5 +155,5 @@ structure: .venv/.ready ## Count functions, files and modules against the house 
 	@$(BIN)/python tools/structure.py
 
 .PHONY: mutate-rules
-mutate-rules: .venv/.ready ## Remove the controller's rules one by one and write which test fails to docs/elasticity.md
+mutate-rules: .venv/.ready ## Remove the rules one by one, check that their own tests fail, and write docs/elasticity.md
 	@PYTHONPATH=tests $(BIN)/python tools/mutate_rules.py
