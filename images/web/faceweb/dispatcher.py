@@ -22,6 +22,9 @@ with its last poll, and did not live to use, is seen so soon by the process that
 FIRST_PAUSE_S = 0.25
 MAX_PAUSE_S = 5.0
 """Longest pause after failures: so late, at most, are replies seen once AWS answers again."""
+# Below the readiness check's own limit of 3 s, so that the reason is logged rather than a timeout.
+FIRST_POLL_S = 2.0
+"""How long a check waits for the first poll to end."""
 STALLED_S = 4 * READ_TIMEOUT_S
 """A dispatcher whose last poll ended longer ago than all of a poll's retries take is stuck."""
 
@@ -54,11 +57,15 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         first_pause_s: float = FIRST_PAUSE_S,
+        first_poll_s: float = FIRST_POLL_S,
     ) -> None:
         self._inbox = inbox
         self._deliver = deliver
         self._clock = clock
         self._first_pause_s = first_pause_s
+        self._first_poll_s = first_poll_s
+        self._answered = Event()
+        """Set while the last poll succeeded."""
         self._stopped = Event()
         self._failures = 0
         self._polled_at = clock()
@@ -82,6 +89,9 @@ class Dispatcher:
             raise RuntimeError("the dispatcher's thread does not run")
         if self._failures:
             raise RuntimeError(f"the last {self._failures} polls of the reply queue failed")
+        # Right after the start no poll has ended, which says nothing yet.
+        if not self._answered.wait(self._first_poll_s):
+            raise RuntimeError("the first poll of the reply queue has not succeeded yet")
         if self._clock() - self._polled_at > STALLED_S:
             raise RuntimeError(f"no poll of the reply queue ended within {STALLED_S} s")
 
@@ -90,6 +100,7 @@ class Dispatcher:
             try:
                 self._poll()
                 self._failures = 0
+                self._answered.set()
             except AwsError as error:
                 self._pause("reply_poll_failed", reason=str(error), aws_code=error.aws_code)
             except Exception:
@@ -99,7 +110,9 @@ class Dispatcher:
             self._polled_at = self._clock()
 
     def _poll(self) -> None:
-        messages = self._inbox.receive(max_messages=MAX_BATCH, wait_s=LONG_POLL_S, visibility_s=HIDDEN_S)
+        # While it is not known whether the queue answers, a short poll finds out at once; a long one takes 20 s.
+        wait_s = LONG_POLL_S if self._answered.is_set() else 0
+        messages = self._inbox.receive(max_messages=MAX_BATCH, wait_s=wait_s, visibility_s=HIDDEN_S)
         if not messages:
             return
         replies = [reply for message in messages if (reply := _decoded(message))]
@@ -112,6 +125,7 @@ class Dispatcher:
 
     def _pause(self, event: str, **details: str) -> None:
         self._failures += 1
+        self._answered.clear()
         longest_s = min(self._first_pause_s * 2 ** min(self._failures - 1, 16), MAX_PAUSE_S)
         pause_s = longest_s * random.uniform(0.5, 1)  # noqa: S311 - it only spreads the retries of several hosts
         log.warning(event, failures=self._failures, pause_s=round(pause_s, 2), **details)

@@ -1,10 +1,12 @@
 """The thread that receives replies."""
 
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from facecore.aws import LONG_POLL_S
 from facecore.errors import AccessError, UnavailableError
 from facecore.messages import Reply
 from faceweb.dispatcher import STALLED_S, Dispatcher
@@ -104,12 +106,50 @@ def test_a_poll_that_never_ends_is_noticed() -> None:
     now_s = [0.0]
     inbox = FakeInbox()
     dispatcher = Dispatcher(inbox, Desk().deliver, clock=lambda: now_s[0])
-    inbox.receive = lambda **_: until(lambda: now_s[0] > 10 * STALLED_S) or []  # type: ignore[method-assign, func-returns-value]
     dispatcher.start()
     dispatcher.check()
+    hangs = threading.Event()
+    inbox.receive = lambda **_: hangs.set() or until(lambda: now_s[0] > 10 * STALLED_S) or []  # type: ignore[method-assign, func-returns-value]
+    assert hangs.wait(10)
     now_s[0] = STALLED_S + 1
     with pytest.raises(RuntimeError, match="no poll"):
         dispatcher.check()
     dispatcher.stop()
     now_s[0] = 11 * STALLED_S
     dispatcher.join(10)
+
+
+def test_it_is_not_ready_before_its_first_poll_has_ended() -> None:
+    inbox, answered = FakeInbox(), threading.Event()
+    receive = inbox.receive
+    inbox.receive = lambda **call: (answered.wait(10), receive(**call))[1]  # type: ignore[method-assign]
+    dispatcher = Dispatcher(inbox, Desk().deliver, first_poll_s=0.01)
+    dispatcher.start()
+    with pytest.raises(RuntimeError, match="first poll"):
+        dispatcher.check()
+    answered.set()
+    until(lambda: inbox.polls > 1)
+    dispatcher.check()
+    dispatcher.stop()
+
+
+def test_a_check_right_after_the_start_waits_for_the_first_poll() -> None:
+    inbox = FakeInbox()
+    dispatcher = Dispatcher(inbox, Desk().deliver)
+    dispatcher.start()
+    dispatcher.check()
+    assert inbox.polls >= 1
+    dispatcher.stop()
+
+
+def test_the_first_poll_and_one_after_a_failure_return_at_once() -> None:
+    inbox, waits_s = FakeInbox(), list[int]()
+    receive = inbox.receive
+    inbox.receive = lambda wait_s, **call: (waits_s.append(wait_s), receive(wait_s=wait_s, **call))[1]  # type: ignore[method-assign]
+    with dispatching(inbox, Desk()):
+        until(lambda: len(waits_s) >= 2)
+        inbox.failures = [UnavailableError("down")]
+        until(lambda: not inbox.failures)
+        until(lambda: 0 in waits_s[2:])
+        until(lambda: waits_s[-1] > 0)
+    assert waits_s[:2] == [0, LONG_POLL_S]
