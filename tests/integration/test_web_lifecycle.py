@@ -74,13 +74,14 @@ def test_the_process_that_replaces_a_killed_one_gets_its_replies(
 def test_while_aws_cannot_be_reached_every_answer_says_so(deployment: EmulatorSettings, log: Path) -> None:
     nowhere = deployment.model_copy(update={"endpoint_url": f"http://127.0.0.1:{free_port()}"})
     with running(nowhere, log) as web:
+        # At once: before any call to AWS has ended, the first poll of the reply queue included.
+        ready = web.get("readyz")
+        assert ready.status_code == 503
+        assert all(part in ready.text for part in ("request queue", "reply queue", "photographs", "results"))
         response = web.post()
         assert (response.status_code, response.text.split(":")[0]) == (503, "unavailable")
         assert int(response.headers["retry-after"]) > 0
         assert web.get("healthz").text == "ok"
-        ready = web.get("readyz")
-        assert ready.status_code == 503
-        assert all(part in ready.text for part in ("request queue", "reply queue", "photographs", "results"))
         web.process.terminate()
         assert web.process.wait(10) == 0
 
