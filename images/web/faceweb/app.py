@@ -13,11 +13,11 @@ from starlette.types import ASGIApp
 
 from faceweb import answers, openapi
 from faceweb.answers import RETRY_AFTER_S, Answer
-from faceweb.edge import Edge
-from faceweb.health import Readiness
-from faceweb.intake import Intake
 from faceweb.metrics import Metrics
+from faceweb.middleware import Edge
 from faceweb.pages import Pages
+from faceweb.readiness import Readiness
+from faceweb.recognise import Intake
 from faceweb.responses import plain
 
 METHOD_NOT_ALLOWED = 405

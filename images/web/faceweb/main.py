@@ -15,19 +15,19 @@ from facecore.queues import SqsQueue
 from facecore.settings import load
 from starlette.types import ASGIApp
 
-from faceweb import dispatcher
+from faceweb import replies as dispatcher
 from faceweb.app import create_app
-from faceweb.exchange import Exchange
-from faceweb.health import Readiness
-from faceweb.intake import Intake
+from faceweb.concurrency import DaemonThreads
 from faceweb.metrics import Metrics
 from faceweb.pages import Pages
-from faceweb.pauses import collected_idle, favour_event_loop
+from faceweb.pending import Waiters
+from faceweb.readiness import Readiness
+from faceweb.recognise import Intake
 from faceweb.replies import Replies
 from faceweb.server import Server, allow_open_files, listen
 from faceweb.settings import WebSettings
-from faceweb.threads import DaemonThreads
-from faceweb.waiters import Waiters
+from faceweb.tuning import collected_idle, favour_event_loop
+from faceweb.workers import Exchange
 
 log = get_logger(__name__)
 

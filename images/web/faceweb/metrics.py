@@ -6,7 +6,7 @@ from facecore.messages import Reply
 from facecore.metrics import LATENCY_BUCKETS_S
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from faceweb.waiters import Fate, Waiters
+from faceweb.pending import Fate, Waiters
 
 MAX_PHASES = 16
 """Phases with a label of their own; more would let a faulty worker fill the memory."""

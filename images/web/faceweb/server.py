@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from faceweb.acceptor import Acceptor
 from faceweb.connections import KEEP_ALIVE_S, Connection
-from faceweb.waiters import Waiters
+from faceweb.pending import Waiters
 
 log = get_logger(__name__)
 

@@ -10,15 +10,15 @@ import httpx
 from facecore.messages import Reply, Request, ResultError
 from facecore.queues import Message
 from faceweb.app import create_app
-from faceweb.exchange import Exchange
-from faceweb.health import Readiness
-from faceweb.intake import Intake
+from faceweb.concurrency import DaemonThreads
 from faceweb.metrics import Metrics
 from faceweb.pages import Pages
+from faceweb.pending import Waiters
+from faceweb.readiness import Readiness
+from faceweb.recognise import Intake
 from faceweb.replies import Replies
 from faceweb.settings import WebSettings
-from faceweb.threads import DaemonThreads
-from faceweb.waiters import Waiters
+from faceweb.workers import Exchange
 from prometheus_client import CollectorRegistry
 
 T = TypeVar("T")

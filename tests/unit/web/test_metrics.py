@@ -4,7 +4,7 @@ import uuid
 from dataclasses import replace
 
 from faceweb.metrics import MAX_PHASES, OTHER, Metrics
-from faceweb.waiters import Fate, Waiters
+from faceweb.pending import Fate, Waiters
 from prometheus_client import CollectorRegistry, generate_latest
 from support.fakes.web import reply
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from faceweb.waiters import Waiters
+from faceweb.pending import Waiters
 
 GIL_SWITCH_INTERVAL_S = 0.001
 """A fifth of CPython's default: each time the event loop wakes up, it may have to wait this long for every thread."""

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from faceweb.threads import DaemonThreads
+from faceweb.concurrency import DaemonThreads
 from support.fakes.web import until
 
 

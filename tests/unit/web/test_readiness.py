@@ -3,8 +3,8 @@
 import asyncio
 import threading
 
-from faceweb.health import Readiness
-from faceweb.threads import DaemonThreads
+from faceweb.concurrency import DaemonThreads
+from faceweb.readiness import Readiness
 from support.fakes.web import soon
 
 

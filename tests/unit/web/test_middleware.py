@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from faceweb.edge import Edge
+from faceweb.middleware import Edge
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.fakes.web import World, soon

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 from facecore.errors import OverloadedError, UnavailableError
-from faceweb.waiters import REMEMBERED, Fate, Waiters
+from faceweb.pending import REMEMBERED, Fate, Waiters
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes.web import reply, soon

@@ -10,8 +10,8 @@ from facecore.errors import ResultTimeoutError
 from facecore.logs import get_logger
 from facecore.messages import Reply, Request
 
+from faceweb.pending import Waiters
 from faceweb.upload import Upload
-from faceweb.waiters import Waiters
 
 log = get_logger(__name__)
 T = TypeVar("T")

@@ -13,13 +13,13 @@ from starlette.types import Receive
 
 from faceweb import answers, upload
 from faceweb.answers import Answer
-from faceweb.exchange import ClientGoneError, Exchange
 from faceweb.metrics import Metrics
+from faceweb.pending import Waiters
 from faceweb.responses import plain
 from faceweb.settings import WebSettings
 from faceweb.spool import MemoryBudget
 from faceweb.upload import Upload
-from faceweb.waiters import Waiters
+from faceweb.workers import ClientGoneError, Exchange
 
 log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from facecore.aws import LONG_POLL_S
 from facecore.errors import AccessError, UnavailableError
 from facecore.messages import Reply
-from faceweb.dispatcher import STALLED_S, Dispatcher
+from faceweb.replies import STALLED_S, Dispatcher
 from support.fakes.web import FakeInbox, reply, until
 
 ID = str(uuid.uuid4())

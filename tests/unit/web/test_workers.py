@@ -6,11 +6,11 @@ import uuid
 import pytest
 from facecore.errors import UnavailableError
 from facecore.messages import Reply
-from faceweb.exchange import ClientGoneError, Exchange
+from faceweb.concurrency import DaemonThreads
+from faceweb.pending import Waiters
 from faceweb.spool import MemoryBudget, Spool
-from faceweb.threads import DaemonThreads
 from faceweb.upload import Upload
-from faceweb.waiters import Waiters
+from faceweb.workers import ClientGoneError, Exchange
 from support.fakes.web import FakeInbox, FakeOutbox, FakeStore, reached, soon
 
 ID = str(uuid.uuid4())

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from faceweb.pauses import collected_idle
-from faceweb.waiters import Waiters
+from faceweb.pending import Waiters
+from faceweb.tuning import collected_idle
 
 
 @pytest.fixture(autouse=True)
