@@ -25,7 +25,7 @@ from tqdm import tqdm
 REQUESTS = 400
 CONCURRENCY = 16
 FLOOR_PROCESSES = 4
-PHOTOGRAPH = os.urandom(20_000)
+IMAGE = os.urandom(20_000)
 
 
 def figures(seconds: list[float], total_s: float) -> dict[str, float]:
@@ -48,7 +48,7 @@ async def _through_the_tiers(stack: Stack, requests: int, label: str) -> dict[st
             async def visitor() -> None:
                 for number in numbers:
                     start = time.monotonic()
-                    answer = await client.post("/", files={"inputFile": (f"{label}-{number}.jpg", PHOTOGRAPH)})
+                    answer = await client.post("/", files={"inputFile": (f"{label}-{number}.jpg", IMAGE)})
                     answer.raise_for_status()
                     seconds.append(time.monotonic() - start)
                     bar.update()
@@ -71,7 +71,7 @@ def _calls_of_requests(aws_url: str, requests: int) -> list[float]:
 def _calls_of_one(s3: Any, sqs: Any, urls: list[str], number: int) -> float:
     key, body = f"{os.getpid()}-{number}.jpg", "x" * 250
     start = time.monotonic()
-    s3.put_object(Bucket="floor-in-bucket", Key=key, Body=PHOTOGRAPH)
+    s3.put_object(Bucket="floor-in-bucket", Key=key, Body=IMAGE)
     sqs.send_message(QueueUrl=urls[0], MessageBody=body)
     request = _received(sqs, urls[0])
     s3.get_object(Bucket="floor-in-bucket", Key=key)["Body"].read()

@@ -1,4 +1,4 @@
-"""The web tier as a process, against an emulator: photographs, answers, limits."""
+"""The web tier as a process, against an emulator: uploads, answers, limits."""
 
 import shutil
 import subprocess
@@ -34,11 +34,11 @@ def curl(*arguments: str) -> str:
     return done.stdout
 
 
-def test_a_photograph_is_stored_sent_and_answered(deployment: EmulatorSettings, cloud: Cloud, log: Path) -> None:
+def test_an_image_is_stored_sent_and_answered(deployment: EmulatorSettings, cloud: Cloud, log: Path) -> None:
     with running(deployment, log) as web, ThreadPoolExecutor() as clients:
         response = clients.submit(web.post, "naïve 人 \"&'<>+%.jpg", b"x" * 2 * MIB)
         (request,) = cloud.take()
-        stored = cloud.photographs.get(request.key, max_bytes=3 * MIB, version=request.version)
+        stored = cloud.images.get(request.key, max_bytes=3 * MIB, version=request.version)
         assert stored.content == b"x" * 2 * MIB
         cloud.replies.send(anna(request).encode())
         assert response.result().status_code == 200
@@ -49,7 +49,7 @@ def test_a_photograph_is_stored_sent_and_answered(deployment: EmulatorSettings, 
 
 def test_two_uploads_of_one_name_are_kept_apart(deployment: EmulatorSettings, cloud: Cloud, log: Path) -> None:
     def reading(request: Request) -> Reply:
-        stored = cloud.photographs.get(request.key, max_bytes=100, version=request.version)
+        stored = cloud.images.get(request.key, max_bytes=100, version=request.version)
         return replace(anna(request), subject=stored.content.decode())
 
     with running(deployment, log) as web, cloud.answering(reading), ThreadPoolExecutor(20) as clients:

@@ -41,7 +41,7 @@ def test_a_stop_finishes_what_waits_takes_no_more_and_ends_with_0(
     assert "Traceback" not in log.read_text()
 
 
-def test_whoever_still_waits_when_the_time_is_up_is_told_so(
+def test_a_request_that_waits_when_the_time_is_up_is_told_to_come_again(
     deployment: EmulatorSettings, cloud: Cloud, log: Path
 ) -> None:
     with running(deployment, log, shutdown_s=0.5) as web, ThreadPoolExecutor() as clients:
@@ -105,7 +105,7 @@ def test_replies_come_again_after_a_failure_of_aws(deployment: EmulatorSettings,
         assert waiting.result().text == "face.jpg:Anna"
 
 
-def test_a_hundred_held_requests_take_little_memory_and_leave_health_alone(
+def test_a_hundred_held_requests_take_little_memory_and_do_not_slow_health_down(
     deployment: EmulatorSettings, cloud: Cloud, log: Path
 ) -> None:
     with running(deployment, log) as web, ThreadPoolExecutor(100) as clients:

@@ -1,1 +1,1 @@
-"""The web tier: takes a photograph over HTTP, has it recognised, answers with a name."""
+"""The web tier: takes a photograph over HTTP, passes it to the workers, answers with a name."""

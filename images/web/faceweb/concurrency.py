@@ -1,8 +1,9 @@
-"""Threads for blocking calls, a fixed number of them, that never hold up the end of the process."""
+"""Work beside the event loop's own: threads for blocking calls, and tasks in the background."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
@@ -11,8 +12,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """A task that carries out `work` while the context lasts; at its end the task is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 class DaemonThreads(Executor):
-    """An executor of `count` daemon threads.
+    """An executor with a fixed number of daemon threads.
 
     ThreadPoolExecutor joins its threads when the interpreter ends, so that a call to an AWS that hangs would keep
     a stopped process alive for as long as its retries take.
@@ -33,26 +46,22 @@ class DaemonThreads(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends each thread after the call that it is at; queued calls come first unless `cancel_futures`."""
         if cancel_futures:
-            self._drop_queued()
+            with suppress(Empty):
+                while queued := self._calls.get_nowait():
+                    queued[0].cancel()
+        # Each thread takes one None and ends.
         for _ in self._threads:
             self._calls.put(None)
         for thread in self._threads if wait else ():
             thread.join()
 
-    def _drop_queued(self) -> None:
-        with suppress(Empty):
-            while call := self._calls.get_nowait():
-                call[0].cancel()
-
     def _work(self) -> None:
-        while call := self._calls.get():
-            _carry_out(*call)
-
-
-def _carry_out(future: Future[Any], call: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(call())
-    except BaseException as error:  # It belongs to whoever waits for the result.
-        future.set_exception(error)
+        while queued := self._calls.get():
+            future, call = queued
+            # A call that was cancelled while it was queued is not made.
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:  # The caller gets it from the future.
+                future.set_exception(error)

@@ -15,32 +15,37 @@ from facecore.queues import SqsQueue
 from facecore.settings import load
 from starlette.types import ASGIApp
 
-from faceweb import replies as dispatcher
+from faceweb import replies
 from faceweb.app import create_app
-from faceweb.concurrency import DaemonThreads
+from faceweb.concurrency import DaemonThreads, background
 from faceweb.metrics import Metrics
 from faceweb.pages import Pages
-from faceweb.pending import Waiters
+from faceweb.pending import Pending
 from faceweb.readiness import Readiness
-from faceweb.recognise import Intake
+from faceweb.recognise import Recognition
 from faceweb.replies import Replies
 from faceweb.server import Server, allow_open_files, listen
 from faceweb.settings import WebSettings
-from faceweb.tuning import collected_idle, favour_event_loop
-from faceweb.workers import Exchange
+from faceweb.tuning import collect_while_idle, favour_event_loop
+from faceweb.workers import Workers
 
 log = get_logger(__name__)
 
 EXIT_PORT = 1
 EXIT_SETTINGS = 2
+# One for each check.
 HEALTH_THREADS = 4
+# A connection and a temporary file.
 FILES_PER_REQUEST = 2
-"""A connection and a temporary file."""
+# Connections to AWS, and those of clients that are being refused.
 OTHER_FILES = 256
 
 
 def main() -> int:
-    """Serves until SIGTERM or SIGINT. Returns 0 then, 1 where the port cannot be had, 2 for wrong settings."""
+    """Serves until SIGTERM or SIGINT.
+
+    Returns 0 then, 1 where it cannot listen on its address, and 2 for wrong settings.
+    """
     try:
         settings = load(WebSettings, os.environ)
     except SettingsError as error:
@@ -54,8 +59,9 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"faceweb: cannot listen on {settings.host} port {settings.port}: {error.strerror}\n")
         return EXIT_PORT
-    waiters = Waiters(settings.max_waiting)
-    server = Server(build(settings, waiters), waiters, settings.shutdown_s, settings.log_level)
+    pending = Pending(settings.max_waiting)
+    server = Server(build(settings, pending), pending, settings.shutdown_s, settings.log_level)
+    # After all imports and clients: it sets aside what exists now.
     favour_event_loop()
     log.info("serving", host=settings.host, port=listener.getsockname()[1], reply_queue=settings.reply_to)
     server.run(sockets=[listener])
@@ -63,42 +69,43 @@ def main() -> int:
     return 0
 
 
-def build(settings: WebSettings, waiters: Waiters) -> ASGIApp:
-    """The app with its collaborators on AWS, or on what stands in for it."""
+def build(settings: WebSettings, pending: Pending) -> ASGIApp:
+    """The app with its collaborators on AWS, or on an emulator of it."""
     aws = Aws(settings)
     connections = settings.aws_threads + HEALTH_THREADS
     s3 = aws.client("s3", max_connections=connections)
     sqs = aws.client("sqs", max_connections=connections)
-    polling = aws.client("sqs", max_connections=1, read_timeout_s=dispatcher.READ_TIMEOUT_S)
+    # A client of its own: a long poll takes longer than other calls may, and it holds its connection all the time.
+    polling = aws.client("sqs", max_connections=1, read_timeout_s=replies.READ_TIMEOUT_S)
     in_bucket, out_bucket = S3Bucket(s3, settings.in_bucket), S3Bucket(s3, settings.out_bucket)
     requests = SqsQueue(sqs, settings.request_queue)
-    metrics = Metrics(new_registry("web", settings.id), waiters)
-    replies = Replies(SqsQueue(polling, settings.reply_to), waiters, metrics)
-    exchange = Exchange(
-        store=in_bucket,
-        outbox=requests,
-        waiters=waiters,
-        threads=DaemonThreads(settings.aws_threads, "aws"),
+    metrics = Metrics(new_registry("web", settings.id), pending)
+    received = Replies(SqsQueue(polling, settings.reply_to), pending, metrics)
+    workers = Workers(
+        images=in_bucket,
+        requests=requests,
         reply_to=settings.reply_to,
+        pending=pending,
+        threads=DaemonThreads(settings.aws_threads, "aws"),
         result_timeout_s=settings.result_timeout_s,
     )
     checks = {
         "the request queue": requests.depth,
-        "the reply queue": replies.check,
+        "the reply queue": received.check,
         "the bucket of photographs": in_bucket.check,
         "the bucket of results": out_bucket.check,
     }
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        async with replies.received(), collected_idle(waiters):
+        async with received.receiving(), background(collect_while_idle(pending)):
             yield
 
     return create_app(
-        intake=Intake(settings, waiters, exchange, metrics),
+        Recognition(settings, pending, workers, metrics).router(),
         # Threads of their own, so that a queue of uploads does not make the service look broken.
-        readiness=Readiness(checks, DaemonThreads(HEALTH_THREADS, "health")),
-        metrics=metrics,
-        pages=Pages(),
+        Readiness(checks, DaemonThreads(HEALTH_THREADS, "health")).router(),
+        metrics.router(),
+        Pages().router(),
         lifespan=running,
     )

@@ -6,6 +6,8 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 _STATIC = Path(__file__).parent / "static"
@@ -30,30 +32,34 @@ class Pages:
             name: (swagger if folder == "swagger" else _STATIC) / name for name, folder in _ASSET_FOLDERS.items()
         }
 
-    def form(self) -> Response:
+    def router(self) -> APIRouter:
+        """The routes, which the description of the interface leaves out."""
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/", self.form)
+        router.add_api_route("/docs", self.docs)
+        router.add_api_route("/docs/{name}", self.asset)
+        return router
+
+    async def form(self) -> Response:
         """A form to send a photograph with, and the answer below it."""
         return HTMLResponse(self._form, headers={"Content-Security-Policy": self._form_policy})
 
-    def docs(self) -> Response:
+    async def docs(self) -> Response:
         """Swagger UI."""
         return HTMLResponse(self._docs, headers={"Content-Security-Policy": _DOCS_POLICY})
 
-    def asset(self, name: str) -> Response | None:
-        """One of the files that Swagger UI is made of; None for any other name."""
+    async def asset(self, name: str) -> Response:
+        """One of the files that Swagger UI is made of; raises HTTPException for any other name."""
         if not (path := self._assets.get(name)):
-            return None
+            raise HTTPException(404)
         return FileResponse(path, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _policy(page: str) -> str:
     """A policy that lets nothing run but the page's own inline script and style, named by their hashes."""
-    script, style = (_hash(page, tag) for tag in ("script", "style"))
+    contents = [re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0] for tag in ("script", "style")]
+    script, style = (base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() for content in contents)
     return (
-        f"default-src 'none'; script-src '{script}'; style-src '{style}'; img-src blob: data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src blob: data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-
-
-def _hash(page: str, tag: str) -> str:
-    content = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0]
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

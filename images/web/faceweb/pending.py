@@ -1,4 +1,4 @@
-"""Who waits for which reply."""
+"""Requests awaiting a reply, by id."""
 
 from asyncio import Future, get_running_loop
 from collections import OrderedDict
@@ -9,22 +9,23 @@ from enum import StrEnum
 from facecore.errors import FaceError, OverloadedError
 from facecore.messages import Reply
 
+# Answered requests whose further replies count as duplicates: SQS delivers some messages twice, and where a worker dies
+# between its reply and the deletion of the request, another one replies again.
 REMEMBERED = 4096
-"""Answered requests whose further replies are told apart from those that nobody ever waited for here."""
 
 
-class Fate(StrEnum):
+class Delivery(StrEnum):
     """What became of a reply."""
 
     DELIVERED = "delivered"
     DUPLICATE = "duplicate"
-    """Its request has been answered already."""
+    """Its request was answered before."""
     LATE = "late"
-    """Nobody waits for it: the request ran out of time, its client left, or it belongs to another process."""
+    """No request awaits it: it ran out of time, its client left, or it belongs to another process."""
 
 
-class Waiters:
-    """The requests in hand and the futures of those that wait. For the event loop only."""
+class Pending:
+    """The requests in hand, and the futures of those that await a reply. For the event loop only."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -35,7 +36,7 @@ class Waiters:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a reply now."""
+        """How many requests await a reply now."""
         return len(self._futures)
 
     @contextmanager
@@ -62,16 +63,18 @@ class Waiters:
             del self._futures[request_id]
             future.cancel()
 
-    def deliver(self, reply: Reply) -> Fate:
-        """Hands a reply to the one who waits for it."""
+    def deliver(self, reply: Reply) -> Delivery:
+        """Hands a reply to the request that awaits it."""
         if reply.id in self._answered:
-            return Fate.DUPLICATE
+            return Delivery.DUPLICATE
         future = self._futures.get(reply.id)
         if future is None or future.done():
-            return Fate.LATE
+            return Delivery.LATE
         future.set_result(reply)
-        self._remember(reply.id)
-        return Fate.DELIVERED
+        self._answered[reply.id] = None
+        if len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
+        return Delivery.DELIVERED
 
     def close(self, error: FaceError) -> None:
         """Ends every wait with `error`, and each that comes later."""
@@ -79,8 +82,3 @@ class Waiters:
         for future in self._futures.values():
             if not future.done():
                 future.set_exception(error)
-
-    def _remember(self, request_id: str) -> None:
-        self._answered[request_id] = None
-        if len(self._answered) > REMEMBERED:
-            self._answered.popitem(last=False)

@@ -6,10 +6,10 @@ from typing import IO
 
 from faceweb.settings import MIB
 
+# An upload over this goes to disk.
 MAX_IN_MEMORY_BYTES = MIB
-"""An upload over this goes to disk."""
+# All uploads together hold this much in memory; beyond it even small ones go to disk.
 MEMORY_BUDGET_BYTES = 64 * MIB
-"""What all uploads together may hold in memory; beyond it even small ones go to disk."""
 
 
 class MemoryBudget:
@@ -51,24 +51,20 @@ class Spool:
     async def write(self, data: bytes) -> None:
         """Appends `data`."""
         self.size_bytes += len(data)
-        if self._on_disk:
-            await asyncio.to_thread(self._file.write, data)
-        elif self.size_bytes > MAX_IN_MEMORY_BYTES or not self._budget.take(len(data)):
+        if not self._on_disk:
+            if self.size_bytes <= MAX_IN_MEMORY_BYTES and self._budget.take(len(data)):
+                self._taken_bytes += len(data)
+                self._file.write(data)
+                return
             self._on_disk = True
-            await asyncio.to_thread(self._move_to_disk, data)
+            await asyncio.to_thread(self._file.rollover)
             self._free_memory()
-        else:
-            self._taken_bytes += len(data)
-            self._file.write(data)
+        await asyncio.to_thread(self._file.write, data)
 
     def close(self) -> None:
         """Forgets the bytes; harmless when repeated."""
         self._file.close()
         self._free_memory()
-
-    def _move_to_disk(self, data: bytes) -> None:
-        self._file.rollover()
-        self._file.write(data)
 
     def _free_memory(self) -> None:
         self._budget.give_back(self._taken_bytes)

@@ -1,23 +1,24 @@
-"""Reads one photograph out of a multipart form while it arrives, within limits."""
+"""Reads one image out of a multipart form while it arrives, within limits."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
-from facecore.errors import MissingFileError, TooLargeError
+from facecore.errors import BadFilenameError, MissingFileError, TooLargeError, UploadTimeoutError
+from facecore.messages import MAX_KEY_BYTES
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from faceweb import filenames
 from faceweb.spool import MemoryBudget, Spool
 
 FIELD = "inputFile"
-"""Name of the form's field that holds the photograph."""
+# Beside the image a form holds boundaries, headers and other fields.
 ENVELOPE_BYTES = 64 * 1024
-"""What a form may take beside the photograph: boundaries, headers and other fields."""
+# Without limits a form of empty parts, or of endless headers, costs processor time and memory within its bytes.
 MAX_PARTS = 16
 MAX_PART_HEADERS = 8
 MAX_PART_HEADER_BYTES = 4096
@@ -25,11 +26,15 @@ MAX_PART_HEADER_BYTES = 4096
 _HOW = "send the photograph as multipart/form-data in the field inputFile"
 # RFC 5987. RFC 7578 forbids it in forms, but older HTTP libraries send it for names that are not ASCII.
 _EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+# C0, DEL and C1; lone surrogates, which are not text; U+FFFE and U+FFFF, which XML and therefore S3 and SQS refuse.
+# https://www.w3.org/TR/xml/#charsets
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_SEPARATOR = re.compile(r"[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A photograph as it was sent: a context manager, since its spool must be closed."""
+    """An image as it was sent: a context manager, since its spool must be closed."""
 
     filename: str
     """Already cut and checked."""
@@ -45,48 +50,58 @@ class Upload:
 
 
 async def read(
-    content_type: str | None,
-    content_length: str | None,
+    headers: Mapping[str, str],
     body: AsyncIterator[bytes],
     *,
     max_upload_bytes: int,
+    timeout_s: float,
     budget: MemoryBudget,
 ) -> Upload:
-    """The one file in the field `inputFile` of a form.
+    """The one file in the field `inputFile` of a form; `headers` are the request's, their names in lower case.
 
     Raises TooLargeError as soon as the announced length, the body or the file passes its limit, MissingFileError for
-    anything that is not a form with one named, non-empty file, and BadFilenameError.
+    anything that is not a form with one named, non-empty file, BadFilenameError, and UploadTimeoutError.
     """
     max_body_bytes = max_upload_bytes + ENVELOPE_BYTES
-    if content_length and content_length.isdecimal() and int(content_length) > max_body_bytes:
+    # A body may be announced: then it is refused before a byte of it is read. A chunked one is not.
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_body_bytes:
         raise _too_large(max_upload_bytes)
-    form = _Form(_boundary(content_type), max_upload_bytes)
+    form = _Form(headers.get("content-type"), max_upload_bytes)
     spool = Spool(budget)
     try:
-        await _feed(form, spool, body, max_body_bytes)
+        body_bytes = 0
+        async with asyncio.timeout(timeout_s):
+            async for chunk in body:
+                body_bytes += len(chunk)
+                if body_bytes > max_body_bytes:
+                    raise _too_large(max_upload_bytes)
+                for data in form.feed(chunk):
+                    await spool.write(data)
         return Upload(filename=form.filename(), spool=spool)
-    except BaseException:
+    except BaseException as error:
         spool.close()
+        if isinstance(error, TimeoutError):
+            raise UploadTimeoutError(f"the upload took over {timeout_s:g} s; send a smaller photograph") from error
         raise
 
 
-async def _feed(form: "_Form", spool: Spool, body: AsyncIterator[bytes], max_body_bytes: int) -> None:
-    body_bytes = 0
-    async for chunk in body:
-        body_bytes += len(chunk)
-        if body_bytes > max_body_bytes:
-            raise _too_large(form.max_upload_bytes)
-        for data in form.feed(chunk):
-            await spool.write(data)
+def clean_filename(raw: str) -> str:
+    """The name under which an upload is stored and answered: the last part of the path that a client sent.
 
-
-def _boundary(content_type: str | None) -> bytes:
-    kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data":
-        raise MissingFileError(f"the request is not a form; {_HOW}")
-    if not (boundary := options.get(b"boundary")):
-        raise MissingFileError(f"the form's Content-Type names no boundary; {_HOW}")
-    return boundary
+    The result is 1 to 255 bytes of UTF-8. Raises MissingFileError for an empty name, BadFilenameError for one that
+    holds control characters, names a folder or is too long.
+    """
+    name = _SEPARATOR.split(raw)[-1]
+    if not name:
+        raise MissingFileError("the file has no name; send one, as in inputFile=@face.jpg")
+    if name in {".", ".."}:
+        raise BadFilenameError("the name is that of a folder; send the file's own name")
+    if _FORBIDDEN.search(name):
+        raise BadFilenameError("the name holds control characters; rename the file")
+    if (size_bytes := len(name.encode())) > MAX_KEY_BYTES:
+        raise BadFilenameError(f"the name takes {size_bytes} bytes, over {MAX_KEY_BYTES}; shorten it")
+    return name
 
 
 def _too_large(max_upload_bytes: int) -> TooLargeError:
@@ -94,10 +109,10 @@ def _too_large(max_upload_bytes: int) -> TooLargeError:
 
 
 class _Form:
-    """Follows a form's parts: keeps what belongs to the photograph, drops and counts the rest."""
+    """Follows a form's parts: keeps the image's bytes, drops and counts the rest. The parser calls its `on_…`."""
 
-    def __init__(self, boundary: bytes, max_upload_bytes: int) -> None:
-        self.max_upload_bytes = max_upload_bytes
+    def __init__(self, content_type: str | None, max_upload_bytes: int) -> None:
+        self._max_upload_bytes = max_upload_bytes
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
@@ -106,19 +121,24 @@ class _Form:
         """Names of the files in the field `inputFile`, None for a part that has no file name."""
         self._wanted = False
         self._size_bytes = 0
-        self._pending: list[bytes] = []
+        self._unread: list[bytes] = []
         self._complete = False
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data":
+            raise MissingFileError(f"the request is not a form; {_HOW}")
+        if not (boundary := options.get(b"boundary")):
+            raise MissingFileError(f"the form's Content-Type names no boundary; {_HOW}")
         try:
             self._parser = MultipartParser(
                 boundary,
                 {
-                    "on_part_begin": self._on_part_begin,
-                    "on_header_field": self._on_header_field,
-                    "on_header_value": self._on_header_value,
-                    "on_header_end": self._on_header_end,
-                    "on_headers_finished": self._on_headers_finished,
-                    "on_part_data": self._on_part_data,
-                    "on_end": self._on_end,
+                    "on_part_begin": self.on_part_begin,
+                    "on_header_field": self.on_header_field,
+                    "on_header_value": self.on_header_value,
+                    "on_header_end": self.on_header_end,
+                    "on_headers_finished": self.on_headers_finished,
+                    "on_part_data": self.on_part_data,
+                    "on_end": self.on_end,
                 },
                 max_header_count=MAX_PART_HEADERS,
                 max_header_size=MAX_PART_HEADER_BYTES,
@@ -127,16 +147,16 @@ class _Form:
             raise MissingFileError(f"the form's boundary is too long; {_HOW}") from error
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
-        """Parses a piece of the body and gives the pieces of the photograph in it."""
+        """Parses a piece of the body and gives the pieces of the image in it."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
             raise MissingFileError(f"the form is malformed; {_HOW}") from error
-        pending, self._pending = self._pending, []
-        return pending
+        unread, self._unread = self._unread, []
+        return unread
 
     def filename(self) -> str:
-        """The photograph's name, once the whole body was fed."""
+        """The image's name, once the whole body was fed."""
         if not self._complete:
             raise MissingFileError(f"the form is cut off before its end; {_HOW}")
         if not self._files:
@@ -145,45 +165,51 @@ class _Form:
             raise MissingFileError(f"the form has {len(self._files)} fields inputFile; send one photograph at a time")
         if (raw := self._files[0]) is None:
             raise MissingFileError("the field inputFile is not a file with a name; send inputFile=@face.jpg")
-        name = filenames.clean(_decoded(raw))
+        try:
+            name = clean_filename(raw.decode())
+        except UnicodeDecodeError:
+            # Browsers and curl send UTF-8. In Latin-1, which older clients send, each byte is a character.
+            name = clean_filename(raw.decode("latin-1"))
+        # After the name's own errors: they say more.
         if self._size_bytes == 0:
             raise MissingFileError("the file is empty; send a photograph")
         return name
 
-    def _on_part_begin(self) -> None:
+    def on_part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise MissingFileError(f"the form has over {MAX_PARTS} parts; {_HOW}")
         self._disposition = b""
         self._wanted = False
 
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
 
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
 
-    def _on_header_end(self) -> None:
+    def on_header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
             self._disposition = self._header_value
         self._header_name = self._header_value = b""
 
-    def _on_headers_finished(self) -> None:
+    def on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._wanted = options.get(b"name") == FIELD.encode()
         if self._wanted:
             self._files.append(options.get(b"filename", _extended_name(self._disposition)))
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._wanted:
             return
         self._size_bytes += end - start
-        if self._size_bytes > self.max_upload_bytes:
-            raise _too_large(self.max_upload_bytes)
+        if self._size_bytes > self._max_upload_bytes:
+            raise _too_large(self._max_upload_bytes)
+        # A second file is refused once the form is complete; until then only its size counts.
         if len(self._files) == 1:
-            self._pending.append(data[start:end])
+            self._unread.append(data[start:end])
 
-    def _on_end(self) -> None:
+    def on_end(self) -> None:
         self._complete = True
 
 
@@ -191,14 +217,5 @@ def _extended_name(disposition: bytes) -> bytes | None:
     if not (match := _EXTENDED_NAME.search(disposition)):
         return None
     charset, quoted = match.groups()
-    return (
-        unquote_to_bytes(quoted) if charset.lower() == b"utf-8" else unquote_to_bytes(quoted).decode("latin-1").encode()
-    )
-
-
-def _decoded(raw: bytes) -> str:
-    """Browsers and curl send UTF-8; what is not UTF-8 is taken for Latin-1, in which every byte is a character."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    name = unquote_to_bytes(quoted)
+    return name if charset.lower() == b"utf-8" else name.decode("latin-1").encode()

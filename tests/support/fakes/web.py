@@ -1,25 +1,27 @@
 """The web tier among fakes: its app, a bucket, both queues, and a worker that answers what a test tells it to."""
 
 import asyncio
-import queue
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import IO, Any, TypeVar
 
 import httpx
 from facecore.messages import Reply, Request, ResultError
-from facecore.queues import Message
+from facecore.queues import Depth, Message
 from faceweb.app import create_app
 from faceweb.concurrency import DaemonThreads
 from faceweb.metrics import Metrics
 from faceweb.pages import Pages
-from faceweb.pending import Waiters
+from faceweb.pending import Pending
 from faceweb.readiness import Readiness
-from faceweb.recognise import Intake
+from faceweb.recognise import Recognition
 from faceweb.replies import Replies
 from faceweb.settings import WebSettings
-from faceweb.workers import Exchange
+from faceweb.workers import Workers
 from prometheus_client import CollectorRegistry
+
+from support.fakes.aws import Clock, FakeBucket, FakeQueue, Journal
 
 T = TypeVar("T")
 Worker = Callable[[Request], list[str]]
@@ -39,75 +41,72 @@ def form(disposition: str = 'name="inputFile"; filename="face.jpg"', content: by
     return head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-class FakeStore:
-    """The bucket of photographs."""
+class SharedBucket(FakeBucket):
+    """The fake bucket for several threads, which takes a file as well as bytes."""
 
-    def __init__(self) -> None:
-        self.stored: list[tuple[str, bytes, str, dict[str, str]]] = []
-        self.before_put: Callable[[], object] = lambda: None
+    def __init__(self, name: str, journal: Journal) -> None:
+        super().__init__(name, journal)
+        self._lock = threading.Lock()
 
     def put(
         self,
         key: str,
         content: bytes | IO[bytes],
         *,
-        content_type: str = "",
-        metadata: dict[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
-        self.before_put()
         data = content if isinstance(content, bytes) else content.read()
-        self.stored.append((key, data, content_type, metadata or {}))
-        return f"v{len(self.stored)}"
+        with self._lock:
+            return super().put(key, data, content_type=content_type, metadata=metadata)
 
 
-class FakeInbox:
-    """The reply queue: `receive` blocks for a moment, as a long poll does for longer."""
+class SharedQueue(FakeQueue):
+    """The fake queue for several threads."""
 
-    def __init__(self) -> None:
-        self._bodies: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.deleted: list[str] = []
-        self.failures: list[Exception] = []
-        self.polls = 0
+    def __init__(self, name: str, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        super().__init__(name, Clock(), self.journal)
+        self._lock = threading.Lock()
+        self.waits_s: list[int] = []
+        """The `wait_s` of each poll."""
 
-    def put(self, *bodies: str) -> None:
-        for body in bodies:
-            self._bodies.put(body)
+    def send(self, body: str) -> None:
+        with self._lock:
+            super().send(body)
 
-    def receive(self, *, max_messages: int, wait_s: int, visibility_s: int) -> list[Message]:
-        self.polls += 1
-        if self.failures:
-            raise self.failures.pop(0)
-        found: list[Message] = []
-        try:
-            found.append(_message(self._bodies.get(timeout=0.01)))
-            while len(found) < max_messages:
-                found.append(_message(self._bodies.get_nowait()))
-        except queue.Empty:
-            pass
+    def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None) -> list[Message]:
+        self.waits_s.append(wait_s)
+        with self._lock:
+            found = super().receive(max_messages=max_messages, wait_s=wait_s, visibility_s=visibility_s)
+        if not found:
+            # The fake's clock has jumped over the long poll; the thread that polls must not spin.
+            time.sleep(0.01)
         return found
 
     def delete(self, receipts: Sequence[str]) -> None:
-        self.deleted += receipts
+        with self._lock:
+            super().delete(receipts)
+
+    def depth(self) -> Depth:
+        with self._lock:
+            return super().depth()
 
 
-def _message(body: str) -> Message:
-    return Message(body=body, receipt=f"receipt of {body}", receive_count=1)
+class AnsweredQueue(SharedQueue):
+    """The request queue, with a worker behind it that answers at once on `replies`."""
 
-
-class FakeOutbox:
-    """The request queue, with a worker behind it that answers at once on `inbox`."""
-
-    def __init__(self, inbox: FakeInbox, worker: Worker) -> None:
-        self._inbox = inbox
+    def __init__(self, worker: Worker, replies: FakeQueue, journal: Journal) -> None:
+        super().__init__("requests", journal)
         self._worker = worker
+        self._replies = replies
         self.sent: list[Request] = []
-        self.failure: Exception | None = None
 
     def send(self, body: str) -> None:
-        if self.failure:
-            raise self.failure
+        super().send(body)
         self.sent.append(Request.decode(body))
-        self._inbox.put(*self._worker(self.sent[-1]))
+        for answer in self._worker(self.sent[-1]):
+            self._replies.send(answer)
 
 
 class World:
@@ -115,28 +114,30 @@ class World:
 
     def __init__(self, worker: Worker = lambda request: [reply(request.id).encode()], **settings: Any) -> None:
         self.settings = WebSettings(id="test", **settings)
-        self.store = FakeStore()
-        self.inbox = FakeInbox()
-        self.outbox = FakeOutbox(self.inbox, worker)
-        self.waiters = Waiters(self.settings.max_waiting)
+        self.journal = Journal()
+        """Of what the process does with images and requests."""
+        self.images = SharedBucket(self.settings.in_bucket, self.journal)
+        self.reply_queue = SharedQueue(self.settings.reply_to)
+        self.request_queue = AnsweredQueue(worker, self.reply_queue, self.journal)
+        self.pending = Pending(self.settings.max_waiting)
         self.registry = CollectorRegistry()
         self.checks: dict[str, Callable[[], object]] = {"the request queue": lambda: None}
-        metrics = Metrics(self.registry, self.waiters)
-        self.replies = Replies(self.inbox, self.waiters, metrics)
-        exchange = Exchange(
-            store=self.store,
-            outbox=self.outbox,
-            waiters=self.waiters,
-            threads=THREADS,
+        metrics = Metrics(self.registry, self.pending)
+        self.replies = Replies(self.reply_queue, self.pending, metrics)
+        workers = Workers(
+            images=self.images,
+            requests=self.request_queue,
             reply_to=self.settings.reply_to,
+            pending=self.pending,
+            threads=THREADS,
             result_timeout_s=self.settings.result_timeout_s,
         )
         self.app = create_app(
-            intake=Intake(self.settings, self.waiters, exchange, metrics),
-            readiness=Readiness(self.checks, THREADS, timeout_s=0.2),
-            metrics=metrics,
-            pages=Pages(),
-            lifespan=self.replies.received,
+            Recognition(self.settings, self.pending, workers, metrics).router(),
+            Readiness(self.checks, THREADS, timeout_s=0.2).router(),
+            metrics.router(),
+            Pages().router(),
+            lifespan=self.replies.receiving,
         )
 
     def run(self, use: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
@@ -144,7 +145,10 @@ class World:
 
         async def running() -> T:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with self.replies.received(), httpx.AsyncClient(transport=transport, base_url="http://web") as client:
+            async with (
+                self.replies.receiving(),
+                httpx.AsyncClient(transport=transport, base_url="http://web") as client,
+            ):
                 return await use(client)
 
         try:
@@ -158,7 +162,7 @@ class World:
         return self.run(lambda client: client.request(method, path, **options))
 
     def post(self, name: str = "face.jpg", content: bytes = b"pixels") -> httpx.Response:
-        """The response to a photograph."""
+        """The response to an upload."""
         return self.request(files={"inputFile": (name, content)})
 
     def count(self, name: str, **labels: str) -> float:

@@ -24,7 +24,7 @@ PATIENCE_S = 30
 
 
 def anna(request: Request) -> Reply:
-    """Recognises everybody as Anna."""
+    """Recognises each face as Anna."""
     return Reply(id=request.id, subject="Anna", error=None, distance=0.4, instance="i-1", timings={"embed": 0.1})
 
 
@@ -41,7 +41,7 @@ class Web:
         return f"http://127.0.0.1:{self.port}/"
 
     def post(self, name: str = "face.jpg", content: bytes = b"pixels") -> httpx.Response:
-        """The response to a photograph."""
+        """The response to an upload."""
         return httpx.post(self.url, files={"inputFile": (name, content)}, timeout=PATIENCE_S)
 
     def get(self, path: str) -> httpx.Response:
@@ -97,7 +97,7 @@ class Cloud:
         self._sqs = sqs = aws.client("sqs", read_timeout_s=30)
         self.requests = SqsQueue(sqs, settings.request_queue)
         self.replies = SqsQueue(sqs, settings.response_queue)
-        self.photographs = S3Bucket(aws.client("s3"), settings.in_bucket)
+        self.images = S3Bucket(aws.client("s3"), settings.in_bucket)
 
     def create(self, queue: str) -> SqsQueue:
         """A queue that was not there."""

@@ -1,10 +1,11 @@
-"""Threads for blocking calls."""
+"""Threads for blocking calls, and tasks in the background."""
 
+import asyncio
 import threading
 
 import pytest
-from faceweb.concurrency import DaemonThreads
-from support.fakes.web import until
+from faceweb.concurrency import DaemonThreads, background
+from support.fakes.web import soon, until
 
 
 def test_a_call_gives_its_result_or_its_error() -> None:
@@ -48,3 +49,20 @@ def test_a_call_that_was_cancelled_while_it_waited_is_never_made() -> None:
     release.set()
     threads.shutdown()
     assert not made.is_set()
+
+
+def test_a_task_in_the_background_runs_while_the_context_lasts_and_no_longer() -> None:
+    ticks: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            ticks.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0)
+
+    async def scenario() -> bool:
+        async with background(tick()) as task:
+            await asyncio.sleep(0.01)
+        return task.cancelled()
+
+    assert soon(scenario())
+    assert ticks

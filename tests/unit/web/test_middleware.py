@@ -1,11 +1,11 @@
-"""The outermost layer: ids, headers, faults, and bodies that were left unread."""
+"""Around the routes: ids, headers, faults, fairness, and bodies that were left unread."""
 
 import asyncio
 import uuid
 from typing import Any
 
 import pytest
-from faceweb.middleware import Edge
+from faceweb.middleware import RequestMiddleware, Turns
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.fakes.web import World, soon
@@ -41,7 +41,7 @@ async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def serve(app: ASGIApp, client: Client, *headers: tuple[bytes, bytes], **options: Any) -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers)}
-    soon(Edge(app, **options)(scope, client.receive, client.send))
+    soon(RequestMiddleware(app, **options)(scope, client.receive, client.send))
 
 
 @pytest.mark.parametrize("header", [(b"content-length", b"20"), (b"transfer-encoding", b"chunked")])
@@ -145,3 +145,54 @@ def test_every_response_has_an_id_of_its_own_and_the_headers_of_a_careful_server
     assert uuid.UUID(first.headers["x-request-id"]) != uuid.UUID(second.headers["x-request-id"])
     assert first.headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in first.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "NONSENSE"])
+def test_other_methods_are_405(method: str) -> None:
+    response = World().request(method, "/")
+    assert (response.status_code, response.text.split(":")[0]) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize("path", ["/nope", "/healthz/", "/docs/../nope", "/%00", "/index.html"])
+def test_other_addresses_are_404(path: str) -> None:
+    response = World().request("GET", path)
+    assert (response.status_code, response.text.split(":")[0]) == (404, "not_found")
+
+
+def test_other_work_passes_between_the_turns() -> None:
+    order: list[str] = []
+
+    async def upload(turns: Turns) -> None:
+        await turns.wait()
+        order.append("upload")
+
+    async def scenario() -> None:
+        turns = Turns(starts_per_turn=2)
+        uploads = [asyncio.create_task(upload(turns)) for _ in range(20)]
+        while not order:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        order.append("health")
+        await asyncio.gather(*uploads)
+
+    soon(scenario())
+    assert order.count("upload") == 20
+    assert order.index("health") <= 4
+
+
+def test_turns_come_in_order_and_leavers_are_passed_over() -> None:
+    order: list[int] = []
+
+    async def upload(turns: Turns, number: int) -> None:
+        await turns.wait()
+        order.append(number)
+
+    async def scenario() -> None:
+        turns = Turns(starts_per_turn=1)
+        tasks = [asyncio.create_task(upload(turns, number)) for number in range(5)]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    soon(scenario())
+    assert order == [0, 1, 3, 4]

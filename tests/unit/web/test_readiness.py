@@ -5,7 +5,7 @@ import threading
 
 from faceweb.concurrency import DaemonThreads
 from faceweb.readiness import Readiness
-from support.fakes.web import soon
+from support.fakes.web import World, soon
 
 
 class Part:
@@ -48,3 +48,21 @@ def test_a_part_that_hangs_does_not_answer() -> None:
     readiness = Readiness({"slow": lambda: release.wait(10)}, DaemonThreads(1, "health"), timeout_s=0.05)
     assert soon(readiness.missing()) == ["slow"]
     release.set()
+
+
+def test_health_is_about_the_process_alone() -> None:
+    world = World()
+    world.checks["broken"] = lambda: 1 / 0
+    assert world.request("GET", "/healthz").text == "ok"
+    assert world.request("HEAD", "/healthz").status_code == 200
+
+
+def test_readiness_names_what_does_not_answer() -> None:
+    world = World()
+    assert (world.request("GET", "/readyz").status_code, world.request("GET", "/readyz").text) == (200, "ready")
+    world = World()
+    world.checks["the reply queue"] = lambda: 1 / 0
+    response = world.request("GET", "/readyz")
+    assert (response.status_code, response.text.split(":")[0]) == (503, "not_ready")
+    assert "the reply queue" in response.text
+    assert "retry-after" in response.headers

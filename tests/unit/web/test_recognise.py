@@ -1,7 +1,6 @@
-"""Every row of the HTTP table, through the app, among fakes."""
+"""`POST /`: every row of the HTTP table, through the app, among fakes."""
 
 import asyncio
-import json
 import time
 import uuid
 
@@ -9,7 +8,6 @@ import httpx
 import pytest
 from facecore.errors import AccessError, NotFoundError, ThrottledError, UnavailableError
 from facecore.messages import Request, ResultError
-from openapi_spec_validator import validate
 from support.fakes.web import FORM, Worker, World, form, reached, reply
 
 
@@ -38,17 +36,23 @@ def test_names_and_subjects_are_utf8() -> None:
     assert World(saying("Zoë 人")).post("naïve 😀.jpg").content.decode() == "naïve 😀.jpg:Zoë 人"
 
 
+def test_the_subject_follows_the_last_colon() -> None:
+    text = World(saying("Anna")).post("a:b: c.jpg").text
+    assert text.rpartition(":") == ("a:b: c.jpg", ":", "Anna")
+
+
 def test_a_stranger_is_unknown() -> None:
     world = World(saying(None))
     assert world.post().text == "face.jpg:unknown"
     assert world.count("elastic_face_web_requests_total", outcome="unknown") == 1
 
 
-def test_the_photograph_is_stored_and_its_version_sent_under_the_request_s_id() -> None:
+def test_the_image_is_stored_and_its_version_sent_under_the_request_s_id() -> None:
     world = World(reply_queue="mine")
     response = world.post("dir/face.jpg", b"pixels")
-    (request,) = world.outbox.sent
-    assert world.store.stored == [("face.jpg", b"pixels", "application/octet-stream", {"request-id": request.id})]
+    (request,) = world.request_queue.sent
+    assert world.images.get("face.jpg", max_bytes=100, version="v1").content == b"pixels"
+    assert world.images.metadata["face.jpg"]["request-id"] == request.id
     assert (request.key, request.version, request.reply_to) == ("face.jpg", "v1", "mine")
     assert request.id == response.headers["x-request-id"]
     assert abs(request.sent_at - time.time()) < 60
@@ -71,7 +75,7 @@ def test_the_photograph_is_stored_and_its_version_sent_under_the_request_s_id() 
 def test_no_usable_file_is_400_missing_file(options: dict[str, object]) -> None:
     world = World()
     assert told(world.request(**options)) == (400, "missing_file")
-    assert world.store.stored == []
+    assert world.journal.steps == []
 
 
 def test_a_name_that_cannot_be_a_key_is_400_bad_filename() -> None:
@@ -85,7 +89,7 @@ def test_an_upload_over_the_limit_is_413_too_large() -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), [("bad_image", 415), ("no_face", 422)])
-def test_a_photograph_that_workers_refuse_is_answered_with_their_words(code: str, status: int) -> None:
+def test_an_image_that_workers_refuse_is_answered_with_their_words(code: str, status: int) -> None:
     response = World(saying(None, ResultError(code, "use another"))).post()
     assert (response.status_code, response.text) == (status, f"{code}: use another")
 
@@ -96,7 +100,7 @@ def test_one_more_than_may_wait_is_503_overloaded() -> None:
     async def scenario(client: httpx.AsyncClient) -> tuple[httpx.Response, list[httpx.Response]]:
         files = {"inputFile": ("face.jpg", b"pixels")}
         waiting = [asyncio.create_task(client.post("/", files=files)) for _ in range(3)]
-        await reached(lambda: world.waiters.waiting == 3)
+        await reached(lambda: world.pending.waiting == 3)
         return await client.post("/", files=files), await asyncio.gather(*waiting)
 
     refused, waited = world.run(scenario)
@@ -110,19 +114,12 @@ def test_one_more_than_may_wait_is_503_overloaded() -> None:
 @pytest.mark.parametrize("step", ["put", "send"])
 def test_a_failure_of_aws_is_503_unavailable(error: type[UnavailableError], step: str) -> None:
     world = World()
-
-    def fail() -> None:
-        raise error("store in test-in-bucket: AccessDenied")
-
-    if step == "put":
-        world.store.before_put = fail
-    else:
-        world.outbox.failure = error("send to test-req-queue")
+    world.journal.failures[step] = [error("test-in-bucket or test-req-queue: AccessDenied")]
     response = world.post()
     assert told(response) == (503, "unavailable")
     assert int(response.headers["retry-after"]) > 0
     assert "test-" not in response.text
-    assert world.waiters.waiting == world.waiters.in_hand == 0
+    assert world.pending.waiting == world.pending.in_hand == 0
 
 
 def test_no_result_in_time_is_504_timeout_with_the_request_s_id() -> None:
@@ -130,7 +127,7 @@ def test_no_result_in_time_is_504_timeout_with_the_request_s_id() -> None:
     response = world.post()
     assert told(response) == (504, "timeout")
     assert response.headers["x-request-id"] in response.text
-    assert world.waiters.waiting == 0
+    assert world.pending.waiting == 0
 
 
 def test_an_upload_that_stalls_is_408_slow_upload() -> None:
@@ -145,25 +142,12 @@ def test_an_upload_that_stalls_is_408_slow_upload() -> None:
 
 def test_a_fault_is_500_internal_without_a_trace_of_it() -> None:
     world = World()
-
-    def fail() -> None:
-        raise KeyError("a secret of ours")
-
-    world.store.before_put = fail
+    world.journal.failures["put"] = [KeyError("a secret of ours")]
     response = world.post()
     assert told(response) == (500, "internal")
     assert response.headers["x-request-id"] in response.text
     assert "secret" not in response.text
     assert world.count("elastic_face_web_requests_total", outcome="internal") == 1
-
-
-def test_the_waiter_is_there_before_the_message_is_sent() -> None:
-    world = World()
-    seen: list[int] = []
-    answer = world.outbox.send
-    world.outbox.send = lambda body: (seen.append(world.waiters.waiting), answer(body))[1]  # type: ignore[method-assign]
-    assert world.post().status_code == 200
-    assert seen == [1]
 
 
 def test_two_uploads_of_one_name_each_get_their_own_answer() -> None:
@@ -173,7 +157,8 @@ def test_two_uploads_of_one_name_each_get_their_own_answer() -> None:
         return await asyncio.gather(*(client.post("/", files={"inputFile": ("x.jpg", bytes([n]))}) for n in range(2)))
 
     responses = world.run(both)
-    versions = {content: f"x.jpg:subject of v{n}" for n, (_, content, _, _) in enumerate(world.store.stored, 1)}
+    stored = [world.images.get("x.jpg", max_bytes=1, version=f"v{n}").content for n in (1, 2)]
+    versions = {content: f"x.jpg:subject of v{n}" for n, content in enumerate(stored, 1)}
     assert [response.text for response in responses] == [versions[b"\0"], versions[b"\1"]]
 
 
@@ -182,7 +167,7 @@ def test_late_duplicate_and_foreign_replies_are_counted_deleted_and_dropped() ->
 
     async def scenario(client: httpx.AsyncClient) -> str:
         response = await client.post("/", files={"inputFile": ("face.jpg", b"pixels")})
-        await reached(lambda: len(world.inbox.deleted) == 4)
+        await reached(lambda: world.reply_queue.depth().total == 0)
         return response.text
 
     assert world.run(scenario) == "face.jpg:Anna"
@@ -215,62 +200,10 @@ def test_a_client_that_leaves_frees_its_place() -> None:
         }
         scope["headers"] = [(b"content-type", FORM["content-type"].encode()), (b"content-length", b"99")]
         serving = asyncio.create_task(world.app(scope, receive, send))  # type: ignore[arg-type]
-        await reached(lambda: world.waiters.waiting == 1)
+        await reached(lambda: world.pending.waiting == 1)
         leaving.set()
         await serving
 
     world.run(scenario)
-    assert world.waiters.in_hand == world.waiters.waiting == 0
+    assert world.pending.in_hand == world.pending.waiting == 0
     assert world.count("elastic_face_web_requests_total", outcome="disconnected") == 1
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "NONSENSE"])
-def test_other_methods_are_405(method: str) -> None:
-    response = World().request(method, "/")
-    assert told(response) == (405, "method_not_allowed")
-    assert response.headers["allow"] == "GET, HEAD, POST"
-
-
-@pytest.mark.parametrize("path", ["/nope", "/healthz/", "/docs/../nope", "/%00", "/index.html"])
-def test_other_addresses_are_404(path: str) -> None:
-    assert told(World().request("GET", path)) == (404, "not_found")
-
-
-def test_health_is_about_the_process_alone() -> None:
-    world = World()
-    world.checks["broken"] = lambda: 1 / 0
-    assert world.request("GET", "/healthz").text == "ok"
-    assert world.request("HEAD", "/healthz").status_code == 200
-
-
-def test_readiness_names_what_does_not_answer() -> None:
-    world = World()
-    assert (world.request("GET", "/readyz").status_code, world.request("GET", "/readyz").text) == (200, "ready")
-    world = World()
-    world.checks["the reply queue"] = lambda: 1 / 0
-    response = world.request("GET", "/readyz")
-    assert told(response) == (503, "not_ready")
-    assert "the reply queue" in response.text
-    assert "retry-after" in response.headers
-
-
-def test_metrics_tell_outcomes_latency_and_bytes() -> None:
-    world = World()
-    world.post(content=b"x" * 123)
-    world.request()
-    text = world.request("GET", "/metrics").text
-    assert 'elastic_face_web_requests_total{outcome="recognised"} 1.0' in text
-    assert 'elastic_face_web_requests_total{outcome="missing_file"} 1.0' in text
-    assert 'elastic_face_web_request_seconds_count{outcome="recognised"} 1.0' in text
-    assert "elastic_face_web_upload_bytes_total 123.0" in text
-    assert 'elastic_face_worker_phase_seconds_count{phase="embed"} 1.0' in text
-    assert "elastic_face_web_waiting 0.0" in text
-
-
-def test_the_interface_is_described_as_it_is() -> None:
-    document = json.loads(World().request("GET", "/openapi.json").text)
-    validate(document)
-    post = document["paths"]["/"]["post"]
-    assert list(post["requestBody"]["content"]) == ["multipart/form-data"]
-    assert set(post["responses"]) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
-    assert set(document["paths"]) == {"/", "/healthz", "/readyz", "/metrics"}
