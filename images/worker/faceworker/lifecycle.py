@@ -21,7 +21,7 @@ class Event(Enum):
     HANDLED = auto()
     """The message was answered, or left in the queue."""
     BROKE = auto()
-    """The message broke this process, which is not to be trusted any more."""
+    """The message broke this process, which cannot be trusted any more."""
 
 
 class Step(Enum):

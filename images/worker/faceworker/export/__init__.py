@@ -1,0 +1,1 @@
+"""Build time: makes the networks that the worker runs of the reference's originals."""
