@@ -49,6 +49,8 @@ def test_each_picture_is_an_embedding_of_its_subject(tmp_path: Path) -> None:
         ("stray.png", picture("red"), "outside of the subjects"),
         ("unknown/1.png", picture("red"), "in no gallery"),
         ("a\nb/1.png", picture("red"), "control characters"),
+        ("Anna: 2/1.png", picture("red"), "holds a colon"),
+        ("Anna: 2/1.png", picture("red"), "rename"),
     ],
 )
 def test_the_rest_is_reported_by_name_and_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:

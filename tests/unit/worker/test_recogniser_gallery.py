@@ -113,14 +113,15 @@ def test_what_does_not_fit_is_refused(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a\nb", "a\x00", "\x7f", "\u2028", "\ud800", "unknown", "Unknown ", "x" * 256, "é" * 128]
+    "name",
+    ["", " ", "a\nb", "a\x00", "\x7f", "\u2028", "\ud800", "a:b", ":", "unknown", "Unknown ", "x" * 256, "é" * 128],
 )
 def test_names_that_cannot_be_an_answer(name: str) -> None:
     with pytest.raises(GalleryError):
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["a", "Béla", "山田太郎", 'O\'Neil, "Jr."', "x" * 255, "unknown person"])
+@pytest.mark.parametrize("name", ["a", "Béla", "山田太郎", 'O\'Neil, "Jr."', "x" * 255, "unknown person", "10\uff1a30"])
 def test_names_that_can(name: str) -> None:
     assert decode(encode(gallery(names=(name,)))).names == (name,)
 

@@ -180,9 +180,15 @@ def _decoded(content: memoryview, file: IO[bytes]) -> Gallery:
 
 
 def check_name(name: str) -> None:
-    """Raises GalleryError unless `name` can be a subject: 1 to 255 bytes of UTF-8 on one line, not "unknown"."""
+    """Raises GalleryError unless `name` can be a subject.
+
+    A subject is 1 to 255 bytes of UTF-8 on one line, without a colon, and not "unknown".
+    """
     if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
         raise GalleryError(f"the name {name!a} holds control characters or is not Unicode")
+    # An answer is `<file>:<subject>`, and a file's name may hold colons: the subject follows the last one.
+    if ":" in name:
+        raise GalleryError(f"the name {name!r} holds a colon, after which clients look for the subject: rename it")
     if not name.strip():
         raise GalleryError("a name is empty")
     if len(name.encode()) > MAX_NAME_BYTES:
