@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from facecore.errors import BadImageError, GalleryError, NoFaceError
+from facelocal.stack import programs
+from facelocal.stack.settings import StackSettings
 from faceworker import build
 from faceworker.recogniser import RecogniserOptions, Recognition
-from faceworker.recogniser.models import Crop, Model
+from faceworker.recogniser.models import SPECS, Crop, Engine, Model
 from faceworker.recogniser.pipeline import MatchingRecogniser
 from support.fakes.faces import colour_extractor, gallery, picture
 
@@ -21,6 +24,19 @@ def test_noop_answers_unknown_to_anything() -> None:
     noop = build.recogniser(Model.NOOP, None, OPTIONS)
     assert noop.recognise(b"no image at all") == Recognition(None, None, {})
     assert noop.with_gallery(gallery()) is noop
+
+
+@pytest.mark.parametrize("wing", ["recogniser", "reference", "export"])
+@pytest.mark.parametrize("model", SPECS)
+def test_every_embedder_has_its_module_in_each_wing(model: str, wing: str) -> None:
+    assert find_spec(f"faceworker.{wing}.{SPECS[model].module}")
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_the_modules_that_local_workers_share_are_there(engine: Engine) -> None:
+    """multiprocessing's fork server passes over a module that it cannot import, and says nothing."""
+    shared = programs.environment(StackSettings(), {"EFACE_ENGINE": engine}, None)["EFACE_PRELOAD"].split(",")
+    assert all(map(find_spec, shared)), shared
 
 
 def test_noop_imports_no_engine() -> None:
