@@ -1,4 +1,4 @@
-"""Builds recognisers, and imports no other model's engine than the one that is asked for."""
+"""Builds recognisers, and imports the modules of one engine and one model only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from facecore.errors import GalleryError, SettingsError
 from faceworker.recogniser import NoopRecogniser, Recogniser, RecogniserOptions, processors
 from faceworker.recogniser.models import Engine, Model, spec
 
-# What follows from a model is imported by name, when it is built: torch takes seconds and hundreds of megabytes.
+# Modules of an engine are imported by name when a recogniser is built: torch takes seconds and hundreds of megabytes.
 if TYPE_CHECKING:
     from faceworker.recogniser.gallery import Gallery
     from faceworker.recogniser.pipeline import Detector, Embedder, Extractor
 
+# Where the embedders' modules are.
 _PACKAGES = {Engine.ONNX: "faceworker.recogniser", Engine.TORCH: "faceworker.reference"}
-"""Where the embedders' modules are."""
 _DETECTORS = {Engine.ONNX: "faceworker.recogniser.mtcnn", Engine.TORCH: "faceworker.reference.facenet"}
 
 

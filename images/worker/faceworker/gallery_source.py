@@ -22,7 +22,7 @@ GALLERY_KEY = "gallery.npz"
 
 
 class GallerySource:
-    """The gallery object of one bucket, read only when its ETag has changed."""
+    """The gallery object of one bucket, read only if its ETag has changed."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class GallerySource:
 
 
 class FixedRecogniser:
-    """A recogniser that needs no gallery and so never changes."""
+    """A recogniser without a gallery, which never changes."""
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
 
     def current(self) -> Recogniser:
-        """Always the same one."""
+        """See RecogniserSource."""
         return self._recogniser
 
 

@@ -12,16 +12,15 @@ from facecore.queues import Queue
 
 _log = get_logger(__name__)
 
+# Extensions within one visibility timeout: two may fail before another worker gets the request.
 BEATS = 3
-"""Extensions within one visibility timeout: two may fail before another worker gets the request."""
 
 
 class Heartbeat:
     """Extends a message's visibility from a thread of its own, every third of that visibility.
 
-    A request that takes over `limit_s` is given up: without this bound a hung recogniser would keep its
-    message hidden, and its instance running, for ever. The message is then received again, and after the third time
-    it is dead.
+    After `limit_s` it calls `give_up`, which has to end the process. The message is then received again by another
+    worker, and moved to the dead queue after the third time.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Heartbeat:
 
     @contextmanager
     def during(self, receipt: str) -> Iterator[None]:
-        """Extends the message while the block runs, and no longer once it has ended."""
+        """Extends the message while the block runs."""
         done = threading.Event()
         # The caller's context carries the request's id into the thread's log lines.
         context = contextvars.copy_context()
@@ -58,9 +57,10 @@ class Heartbeat:
     def _beat(self, receipt: str, done: threading.Event) -> None:
         started_s = self._steady_s()
         while not done.wait(self._interval_s):
+            # Without this bound a hung recogniser would keep its message hidden, and its instance running, for ever.
             if self._steady_s() - started_s > self._limit_s:
                 _log.error("request_hung", limit_s=self._limit_s)
-                # It ends the process: nothing less ends a native call that hangs.
+                # Nothing less than the end of the process ends a native call that hangs.
                 self._give_up()
                 return
             try:

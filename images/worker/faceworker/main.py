@@ -38,8 +38,8 @@ _log = get_logger(__name__)
 
 MISCONFIGURED = 2
 """Exit status: the settings are wrong."""
+# Reply queues whose URLs are remembered: one a web host.
 MAX_REPLY_QUEUES = 64
-"""Reply queues whose URLs are remembered: one a web host."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 MakeRecogniser = Callable[[WorkerSettings, "Gallery | None"], Recogniser]

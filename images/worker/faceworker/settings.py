@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 from faceworker.recogniser import RecogniserOptions, processors
 from faceworker.recogniser.models import Engine, Model, Precision
 
+# The release that facenet-pytorch itself fetches for pretrained="vggface2".
 FACENET_WEIGHTS_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
-"""The release that facenet-pytorch itself fetches for pretrained="vggface2"."""
+# Pillow warns of a decompression bomb at 89 million pixels; ours stays below.
 MAX_PIXELS = 80_000_000
-"""Pillow warns of a decompression bomb at 89 million pixels; ours stays below."""
 MIB = 1024 * 1024
 
 

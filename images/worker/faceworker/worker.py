@@ -35,8 +35,8 @@ DONE = 0
 FAILED = 1
 """Exit status: AWS stayed away, or a request broke the worker; another start may help."""
 TIMING_DIGITS = 4
+# UTF-8 bytes of an error's text; with every character escaped it still fits a reply beside all other fields.
 MAX_ERROR_TEXT_BYTES = 400
-"""UTF-8 bytes of an error's text; with every character escaped it still fits a reply beside all other fields."""
 
 
 class RecogniserSource(Protocol):

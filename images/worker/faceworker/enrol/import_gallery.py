@@ -30,8 +30,9 @@ from faceworker.recogniser.models import Model, spec
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _PICKLE = re.compile(r"[^/]+/data\.pkl")
+# What torch.save puts into its zip file.
 _MEMBER = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.format_version|\.storage_alignment|\.data/.*)")
-"""What torch.save puts into its zip file."""
+# All that a list of plain tensors and names refers to; anything else is foreign code.
 _TENSOR_PARTS = frozenset(
     {
         "torch._utils _rebuild_tensor_v2",
@@ -41,7 +42,6 @@ _TENSOR_PARTS = frozenset(
         "collections OrderedDict",
     }
 )
-"""All that a list of plain tensors and names refers to; anything else is foreign code."""
 # The other opcodes that call or import something.
 _CODE = frozenset("INST OBJ NEWOBJ NEWOBJ_EX STACK_GLOBAL EXT1 EXT2 EXT4".split())
 

@@ -1,1 +1,1 @@
-"""Build time: makes the networks that the worker runs of the reference's originals."""
+"""Build time: exports the originals to the networks that the worker runs."""

@@ -24,10 +24,10 @@ from faceworker.reference.weights import located
 
 OPSET = 17
 SIDE_PX = spec(Model.DLIB).crop_px
+# What dlib's layer input_rgb_image_sized takes off each colour, and what it multiplies by.
 _MEAN_RGB, _SCALE = (122.782, 117.001, 104.298), 1 / 256
-"""What dlib's layer input_rgb_image_sized takes off each colour, and what it multiplies by."""
+# Channels, number of residual blocks, and whether the first one halves the size; from the input on.
 _LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-"""Channels, number of residual blocks, and whether the first one halves the size; from the input on."""
 _TENSOR_VERSION = 2
 _MAX_SIZE = 10_000_000
 Floats = NDArray[np.float32]

@@ -18,16 +18,16 @@ from faceworker.reference.weights import WeightsSource
 OPSET = 17
 _SIDES_PX = {PROPOSAL: 40, REFINEMENT: 24, OUTPUT: 48}
 _INPUT = "pixels"
+# Channels that ONNX Runtime keeps side by side with AVX-512, half of it with AVX2: on whole blocks its pooling is
+# several times as fast.
 _BLOCK = 16
-"""Channels that ONNX Runtime keeps side by side with AVX-512, half of it with AVX2: on whole blocks its pooling is
-several times as fast."""
 
 
 def network(options: RecogniserOptions) -> bytes:
     """InceptionResnetV1 as an ONNX file: pixels [1, side, side, 3] to [1, 512]; raises WeightsError."""
     original: Any = inception(WeightsSource(options).state())
     with torch.no_grad():
-        # `fixed_image_standardization`
+        # The numbers of facenet-pytorch's `fixed_image_standardization`.
         original.conv2d_1a.conv = _from_pixels(original.conv2d_1a.conv, 127.5, 1 / 128)
         return _file(_ChannelsLast(original), torch.zeros(1, 160, 160, 3), {1: "height", 2: "width"})
 
@@ -42,6 +42,7 @@ def detector(stage: str) -> bytes:
     side = _SIDES_PX[stage]
     sizes = {1: "height", 2: "width"} if stage == PROPOSAL else {}
     with torch.no_grad():
+        # The numbers of facenet-pytorch's `detect_face`.
         original.conv1 = _from_pixels(original.conv1, 127.5, 1 / 128)
         _merge_activations(original)
         for name in [name for name, _layer in original.named_children() if name.startswith("softmax")]:
@@ -76,7 +77,7 @@ class _ChannelsLast(nn.Module):
 def _from_pixels(convolution: nn.Conv2d, mean: float, factor: float) -> nn.Conv2d:
     """The first convolution for pixels of 0 to 255: it has (pixel - mean) * factor in its weights."""
     if convolution.padding != (0, 0):
-        raise ValueError("its padding would be of another colour")
+        raise ValueError("a padded convolution cannot take raw pixels: its zeros would be another colour")
     weight = convolution.weight * factor
     bias = -mean * weight.sum(dim=(1, 2, 3))
     return _convolution(weight, bias if convolution.bias is None else bias + convolution.bias, convolution.stride)
@@ -90,12 +91,14 @@ def _convolution(weight: torch.Tensor, bias: torch.Tensor, stride: tuple[int, ..
 
 
 class _LeakyMaximum(nn.Module):
-    """PReLU with slopes of at most 1, which is max(x, slope·x): ONNX Runtime's own takes five times as long."""
+    """PReLU with slopes of at most 1, as max(x, slope·x)."""
+
+    # ONNX Runtime's own PReLU takes five times as long.
 
     def __init__(self, prelu: nn.PReLU, dimensions: int) -> None:
         super().__init__()
         if float(prelu.weight.max()) > 1:
-            raise ValueError("a slope over 1 makes it a minimum")
+            raise ValueError("a PReLU with a slope over 1 is a minimum, not a maximum")
         self.slopes = prelu.weight.detach().reshape(-1, *[1] * dimensions)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -103,17 +106,16 @@ class _LeakyMaximum(nn.Module):
 
 
 class _PooledPrelu(nn.Module):
-    """PReLU and then max pooling, done the other way round on a quarter of the numbers.
+    """PReLU and then max pooling, computed in the other order, on a quarter of the numbers."""
 
-    A slope of 0 or more makes PReLU monotonic, so that it and the maximum change places. With a slope s below 0 it is
-    max(x, s·x), whose maximum over a window is max(pool(x), |s|·pool(-x)): the convolution gives -x for those too.
-    """
+    # With a slope of 0 or more PReLU is monotonic, so that it and the maximum change places. With a slope s below 0 it
+    # is max(x, s·x), whose maximum over a window is max(pool(x), |s|·pool(-x)): the convolution gives -x for those too.
 
     def __init__(self, convolution: nn.Conv2d, prelu: nn.PReLU, pool: nn.MaxPool2d) -> None:
         super().__init__()
         slopes, weight, bias = prelu.weight.detach(), convolution.weight, convolution.bias
         if bias is None:
-            raise ValueError("MTCNN's convolutions have biases")
+            raise ValueError("a convolution of MTCNN has no bias")
         falling = torch.nonzero(slopes < 0).flatten()
         # More outputs: the negated ones of the falling channels, and zeros up to a whole block.
         zeros = -(len(weight) + len(falling)) % _BLOCK
@@ -152,11 +154,9 @@ def _merge_activations(network: nn.Module) -> None:
 
 
 class _FaceScore(nn.Module):
-    """The second number of a softmax over no face and face, computed as softmax does where a face is likelier.
-
-    Scores that are nearly 1 decide by their last bits which box stays. ONNX Runtime's softmax over few numbers takes
-    ten times as long, and its sigmoid rounds otherwise.
-    """
+    """The second number of a softmax over `no face` and `face`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # As softmax computes it if a face is likelier: scores that are nearly 1 decide by their last bits which box
+        # stays. ONNX Runtime's softmax over few numbers takes ten times as long, and its sigmoid rounds differently.
         return 1 / (1 + torch.exp(x[:, :1] - x[:, 1:]))

@@ -28,11 +28,11 @@ from faceworker.recogniser.pipeline import Face
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+# Nodes that compute in int8. The last layers stay in fp32: they take no time, and the embedding is theirs.
 _KINDS = ["Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool"]
-"""Nodes that compute in int8. The last layers stay in fp32: they take no time, and the embedding is theirs."""
 _BRIGHTNESS = (0.45, 1.0, 1.5)
+# Longer side of the small variations: what a face far away looks like once it is enlarged to the crop.
 _SMALL_PX = 96
-"""Longer side of the small variations: what a face far away looks like once it is enlarged to the crop."""
 
 
 def quantised(network: Path, model: str, options: RecogniserOptions) -> bytes:

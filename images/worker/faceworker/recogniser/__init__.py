@@ -46,7 +46,7 @@ class RecogniserOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """Who is on an image: the nearest subject to the largest face, or None if it is nobody of the gallery."""
+    """Who is on an image: the subject that is nearest to the largest face, or None if none is near enough."""
 
     subject: str | None
     distance: float | None

@@ -27,16 +27,16 @@ from faceworker.recogniser.models import Crop, spec
 
 MAX_EMBEDDINGS = 1_000_000
 MAX_NAME_BYTES = 255
+# Over what 1,000,000 embeddings of 512 numbers with names of 255 letters take.
 MAX_GALLERY_BYTES = 4 * 1024**3
-"""Over what 1,000,000 embeddings of 512 numbers with names of 255 letters take."""
 FORMAT_VERSION = 1
 _MEMBERS = frozenset("format_version embeddings names model crop_px margin_px threshold created_at".split())
 _MAX_HEADER_BYTES = 1024
 _MAX_DISTANCE = 2.0
+# Embeddings that are checked at a time.
 _ROWS = 65_536
-"""Embeddings that are checked at a time."""
+# PKWARE's APPNOTE, 4.3.7: a member's signature, and the lengths of its name and of its extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-"""PKWARE's APPNOTE, 4.3.7: a member's signature, and the lengths of its name and of its extra field."""
 _NORM_TOLERANCE = 1e-3
 # Control characters, lone surrogates, line and paragraph separators: the answer is one line of text.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})

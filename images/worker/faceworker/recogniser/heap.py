@@ -15,13 +15,12 @@ _STATM = Path("/proc/self/statm")
 
 
 class Growth:
-    """Keeps freed memory for the next picture, up to 64 MiB of it.
+    """Keeps freed memory for the next picture, up to 64 MiB of it."""
 
-    To get the same pages from the system again at each picture takes a third of the time of a large one.
-    """
+    # To get the same pages from the system again at each picture takes a third of the time of a large one.
 
     def __init__(self) -> None:
-        """Starts from now, when what loading took can be given back."""
+        """Gives back what loading took, and measures growth from there."""
         if (set_option := _glibc("mallopt")) is not None:
             set_option(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
             set_option(_M_TRIM_THRESHOLD, 2 * _GROWTH_BYTES)
@@ -29,23 +28,20 @@ class Growth:
         self.check()
 
     def check(self) -> None:
-        """Call it after each picture; it takes some 20 µs if nothing is to be given back."""
+        """Returns freed memory to the system if the process has grown; call it after each picture, it takes 20 µs."""
         if _resident_bytes() > self._bound_bytes:
             give_back()
             self._bound_bytes = _resident_bytes() + _GROWTH_BYTES
 
 
 def give_back() -> None:
-    """Returns freed memory to the system: with glibc, whose heap else keeps it in fragments.
-
-    It takes about 4 ms, and more to get the same memory again.
-    """
+    """Returns freed memory to the system, with glibc; it takes about 4 ms, and more to get the same memory again."""
     if (trim := _glibc("malloc_trim")) is not None:
         trim(0)
 
 
 def _resident_bytes() -> int:
-    """What the process has in memory; 0 if the system is not Linux, and there is no glibc to give anything back."""
+    """Memory of the process; 0 on other systems than Linux, where there is no glibc to give anything back."""
     try:
         fields = _STATM.read_bytes().split()
     except FileNotFoundError:

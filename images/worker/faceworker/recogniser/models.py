@@ -1,4 +1,4 @@
-"""What may be chosen of a recogniser, and the table of the embedders."""
+"""The choices of a recogniser: model, engine, precision; and the table of the embedders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Packaged:
     """A file that comes with an installed package."""
 
     package: str
-    """Name under which it is imported, which nothing here does."""
+    """Its import name."""
     file: str
     """Path within the package."""
 

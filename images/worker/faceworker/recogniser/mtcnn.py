@@ -17,27 +17,25 @@ from faceworker.recogniser.networks import Run
 from faceworker.recogniser.pipeline import Face
 from faceworker.recogniser.resampling import AreaSampler
 
+# The networks, by the names of their files without the suffix. Each takes pixels, float32 [n, height, width, 3] of 0 to
+# 255, and gives:
+# - proposal: offsets [n, 4, rows, columns] and scores [n, 1, rows, columns], a cell for each 2 px
+# - refinement, of crops of 24 px: offsets [n, 4] and scores [n, 1]
+# - output, of crops of 48 px: offsets [n, 4], landmarks [n, 10] in parts of the box, x before y, and scores [n, 1]
 PROPOSAL, REFINEMENT, OUTPUT = "mtcnn-proposal", "mtcnn-refinement", "mtcnn-output"
-"""The networks, by the names of their files without the suffix.
 
-Each takes pixels, float32 [n, height, width, 3] of 0 to 255.
-Proposal: offsets [n, 4, rows, columns] and scores [n, 1, rows, columns], a cell for each 2 px.
-Refinement, of crops of 24 px: offsets [n, 4] and scores [n, 1].
-Output, of crops of 48 px: offsets [n, 4], landmarks [n, 10] in parts of the box, x before y, and scores [n, 1].
-"""
-
+# Smallest side of a face that is looked for; facenet-pytorch's default.
 MIN_FACE_PX = 20
-"""Smallest side of a face that is looked for; facenet-pytorch's default."""
+# Step of the pyramid: half the area; facenet-pytorch's default.
 SCALE_FACTOR = 0.709
-"""Step of the pyramid: half the area; facenet-pytorch's default."""
+# Least score to pass each of the three networks; facenet-pytorch's defaults.
 PROPOSAL_SCORE, REFINED_SCORE, FACE_SCORE = 0.6, 0.7, 0.7
-"""Least score to pass each of the three networks; facenet-pytorch's defaults."""
 _CELL_PX, _STRIDE_PX = 12, 2
 _REFINE_PX, _OUTPUT_PX = 24, 48
+# Crops that a network takes at once: more of them fall out of the processor's cache and take memory.
 _BATCH = 64
-"""Crops that a network takes at once: more of them fall out of the processor's cache and take memory."""
+# Boxes that are compared with all others at once.
 _ROWS = 128
-"""Boxes that are compared with all others at once."""
 _LANDMARKS = 5
 
 Floats = NDArray[np.float32]
@@ -55,7 +53,7 @@ class Detector:
 
     def detect(self, picture: Image.Image) -> list[Face]:
         """The faces on an RGB picture, largest first; empty if there is none."""
-        # Upstream's pyramid is empty there, and it fails on that.
+        # The pyramid of scales is empty below that, on which upstream fails.
         if min(picture.size) < MIN_FACE_PX:
             return []
         sampler = AreaSampler(np.asarray(picture))
@@ -126,7 +124,7 @@ def scales(height: int, width: int) -> list[float]:
 def suppress(boxes: Floats, scores: Floats, limit: float) -> NDArray[np.intp]:
     """Indices of the boxes [n, 4] that stay, by falling score; as `torchvision.ops.nms` defines it.
 
-    A box goes where its intersection over union with a box of a higher score is over `limit`.
+    A box is dropped if its intersection over union with a box of a higher score is over `limit`.
     """
     order = np.argsort(-scores, kind="stable")
     left, top, right, bottom = boxes[order].T

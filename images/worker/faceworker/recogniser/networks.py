@@ -17,12 +17,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+# Metadata of an exported network: SHA-256 of the weights it was made of, in hexadecimal.
 WEIGHTS_KEY = "weights_sha256"
-"""Metadata of an exported network: SHA-256 of the weights it was made of, in hexadecimal."""
+# Metadata of an exported network: the version of the export that made it.
 FORMAT_KEY = "export_format"
-"""Metadata of an exported network: the version of the export that made it."""
+# Changes with anything that makes other networks of the same weights.
 EXPORT_FORMAT = "3"
-"""Changes with anything that makes other networks of the same weights."""
 _ERRORS_ONLY = 3
 
 Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
@@ -63,10 +63,9 @@ def load(file: Path, threads: int, weights_sha256: str | None = None) -> Run:
 
 @functools.cache
 def _share_memory() -> None:
-    """One arena for all networks of the process: it keeps the most that any of them took, which pictures' limit bounds.
-
-    Without one, the system gives and takes the same pages at each picture, which doubles the time of large ones.
-    """
+    """Registers one arena for all networks of the process."""
+    # Without an arena the system gives and takes the same pages at each picture, which doubles the time of large ones.
+    # It keeps the most that any network took, which the limit of a picture's size bounds.
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     where = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     onnxruntime.create_and_register_allocator(where, None)

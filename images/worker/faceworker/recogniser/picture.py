@@ -9,11 +9,12 @@ import numpy as np
 from facecore.errors import BadImageError
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+# What Pillow may try; its other readers never see the bytes. Its JPEG reader takes MPO files too.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-"""What Pillow may try; its other readers never see the bytes. Its JPEG reader takes MPO files too."""
+# Longer side of a decoded picture. Detection takes time by the pixel (0.1 s of one core), and the smallest face that
+# it finds, 20 px, is then a fortieth of the picture.
 MAX_SIDE_PX = 800
-"""Longer side of a decoded picture. Detection takes time by the pixel (0.1 s of one core), and the smallest
-face that it finds, 20 px, is then a fortieth of the picture."""
+# What undoes each orientation of EXIF 2.32, section 4.6.4.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,7 +24,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each orientation of EXIF 2.32, section 4.6.4."""
 
 
 def decode(content: bytes, *, max_pixels: int) -> Image.Image:

@@ -22,7 +22,8 @@ def available(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int:
 
 
 def limit_numpy(threads: int) -> None:
-    """Lets numpy's matrix products use so many threads; its own default is every processor of the machine."""
+    """Lets numpy's matrix products use so many threads."""
+    # Their own default is every processor of the machine, whatever the container's limit.
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads, user_api="blas")

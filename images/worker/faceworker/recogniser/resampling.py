@@ -1,4 +1,4 @@
-"""Area resampling of one picture, at many scales and of many crops, from sums that are made once."""
+"""Area resampling of one picture, at many scales and of many crops, from sums that are computed once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 
 class AreaSampler:
-    """Means over windows of a picture, as PyTorch's `interpolate(mode="area")` takes them.
-
-    The sums are whole numbers, so that each mean is the exact one, rounded once to float32; at 255 each they stay
-    within 32 bits for up to 8 million pixels.
-    """
+    """Means over windows of a picture, as PyTorch's `interpolate(mode="area")` computes them."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         """Takes an RGB picture, uint8 [height, width, 3]."""
         height, width = pixels.shape[:2]
         self.shape = height, width
+        # Sums of whole numbers: each mean is the exact one, rounded once to float32. At 255 a pixel, the sums of up to
+        # 8 million pixels fit into 32 bits.
         self._sums = np.zeros((height + 1, width + 1, 3), dtype=np.int32)
         rows = self._sums[1:, 1:]
         np.cumsum(pixels, axis=1, dtype=np.int32, out=rows)

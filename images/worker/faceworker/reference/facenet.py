@@ -1,9 +1,6 @@
 """facenet-pytorch itself: its MTCNN, and its InceptionResnetV1, which is the embedder facenet-vggface2.
 
-facenet-pytorch imports torchvision and takes one operator from it: non-maximum suppression. A torchvision wheel that
-was built for CUDA does not find its libraries beside a CPU build of torch, and then even `import torchvision` fails.
-Importing this module puts a stand-in in that operator's place before facenet-pytorch is imported, so that it is
-imported from here. Where the compiled operators load, nothing is replaced.
+Import the package facenet-pytorch from here: torchvision, which it needs, may be importable only after this module.
 """
 
 from __future__ import annotations
@@ -35,15 +32,15 @@ _SCHEMAS = (
 # Over 480 pictures of random shapes, a process with torch grew by 160 MiB and on; with this bound instead of oneDNN's
 # own 1,024 shapes, and that of the heap, it stops.
 KERNEL_CACHE_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+# Shapes whose kernels oneDNN keeps; more of them save no time that can be measured.
 _KERNEL_CACHE_SHAPES = "64"
-"""Shapes whose kernels oneDNN keeps; more of them save no time that can be measured."""
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
     """Indices (int64) of the boxes that stay, by falling score, as `torchvision.ops.nms` defines it.
 
-    `boxes` is [n, 4] of (left, top, right, bottom), `scores` [n]. A box goes if its intersection over union with a
-    box of a higher score is over `iou_threshold`.
+    `boxes` is [n, 4] of (left, top, right, bottom), `scores` [n]. A box is dropped if its intersection over
+    union with a box of a higher score is over `iou_threshold`.
     """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = scores.argsort(descending=True, stable=True)
@@ -72,6 +69,9 @@ def _compiled_operators_load() -> bool:
     return True
 
 
+# facenet-pytorch imports torchvision and uses one operator of it: non-maximum suppression. A torchvision wheel that was
+# built for CUDA does not find its libraries beside a CPU build of torch, and then even `import torchvision` fails: here
+# `nms` takes the operator's place.
 if not _compiled_operators_load():
     # A name of the module: the operators go when their library is collected.
     _STAND_INS = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ class Detector:
     """facenet-pytorch's own MTCNN on the CPU; its weights are in its package."""
 
     def __init__(self, options: RecogniserOptions) -> None:
-        """Loads the networks; the options' threads are for all of torch in this process, whose setting is global."""
+        """Loads the networks, and sets the threads of all of torch in this process."""
         torch.set_num_threads(options.threads)
         # Before the first inference, and through the environment: torch does not export oneDNN's function for this.
         os.environ.setdefault(KERNEL_CACHE_VARIABLE, _KERNEL_CACHE_SHAPES)
@@ -96,7 +96,7 @@ class Detector:
 
     def detect(self, picture: Image.Image) -> list[Face]:
         """The faces on an RGB picture, largest first; empty if there is none."""
-        # MTCNN's pyramid of scales is empty below the smallest face, and it fails on that.
+        # The pyramid of scales is empty below that, on which MTCNN fails.
         if min(picture.size) < MIN_FACE_PX:
             return []
         boxes, probabilities, landmarks = self._mtcnn.detect(picture, landmarks=True)

@@ -23,26 +23,24 @@ from faceworker.recogniser.models import Model, Packaged, spec
 if TYPE_CHECKING:
     import torch
 
+# Under the 94 MB that the tensors of InceptionResnetV1 take without the classifier.
 MIN_BYTES = 90_000_000
-"""Under the 94 MB that the tensors of InceptionResnetV1 take without the classifier."""
+# Over the 112 MB of the published file.
 MAX_BYTES = 150_000_000
-"""Over the 112 MB of the published file."""
+# Short: with `auto`, `make up` waits for it on a machine without a way to the Internet.
 CONNECT_TIMEOUT_S = 5
 SILENCE_TIMEOUT_S = 10
 DOWNLOAD_LIMIT_S = 900
 _MAX_REDIRECTS = 5
 _CHUNK_BYTES = 1024 * 1024
+# In the published file, for its 8,631 training classes; embeddings do not need it.
 _CLASSIFIER = ("logits.weight", "logits.bias")
-"""In the published file, for its 8,631 training classes; embeddings do not need it."""
 
 _log = get_logger(__name__)
 
 
 def located(model: str, options: RecogniserOptions) -> Path:
-    """The file with the weights of `model`, fetched if it is in no package and not in the cache; raises WeightsError.
-
-    Of a file that is in the cache, size and hash are checked, and the tensors only when they are read.
-    """
+    """The file with the weights of `model`, fetched if they are in no package; raises WeightsError."""
     if (packed := spec(model).weights) is not None:
         return packaged(packed)
     return WeightsSource(options).fetch()
