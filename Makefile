@@ -52,9 +52,10 @@ status: $(STACK_READY) ## Show programs, instances and queues
 logs: $(STACK_READY) ## Follow the logs of all programs
 	@$(STACK_COMMAND) logs
 
-.PHONY: enroll
-enroll: $(STACK_READY) ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
-	@$(STACK_COMMAND) enroll
+.PHONY: enrol enroll
+enrol: $(STACK_READY) ## Enrol GALLERY=folder (<subject>/*.jpg) into the running local stack
+	@$(STACK_COMMAND) enrol
+enroll: enrol
 
 .PHONY: push
 push: .venv/.ready ## AWS: build the images and push them to the registry of EFACE_ID=id
@@ -68,9 +69,10 @@ preflight: .venv/.ready ## AWS: check what a deployment needs, before anything i
 deploy: .venv/.ready ## AWS: create or update the deployment EFACE_ID=id (AMI=ami-… for another than of `make ami`)
 	@$(BIN)/python -m facedeploy deploy
 
-.PHONY: enroll-aws
-enroll-aws: .venv/.ready ## AWS: enrol GALLERY=folder (<subject>/*.jpg) into the deployment EFACE_ID=id
-	@$(BIN)/python -m facedeploy enroll
+.PHONY: enrol-aws enroll-aws
+enrol-aws: .venv/.ready ## AWS: enrol GALLERY=folder (<subject>/*.jpg) into the deployment EFACE_ID=id
+	@$(BIN)/python -m facedeploy enrol
+enroll-aws: enrol-aws
 
 .PHONY: destroy
 destroy: .venv/.ready ## AWS: remove the deployment EFACE_ID=id (KEEP_DATA=no for the data too, YES=1 not to be asked)

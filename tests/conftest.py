@@ -60,10 +60,10 @@ def _wait_for(event: str, process: subprocess.Popen[bytes], log: Path) -> None:
 @pytest.fixture(scope="session")
 def exported_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the exported networks that need no download: MTCNN and dlib-resnet-v1."""
-    from faceworker import export
+    from faceworker.export.__main__ import main
 
     folder = tmp_path_factory.mktemp("networks")
-    assert export.main({"EFACE_MODEL": "dlib-resnet-v1", "EFACE_CACHE_DIR": str(folder)}) == 0
+    assert main({"EFACE_MODEL": "dlib-resnet-v1", "EFACE_CACHE_DIR": str(folder)}) == 0
     return folder
 
 

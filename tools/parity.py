@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from faceworker.recogniser.extraction import Face
-from faceworker.recogniser.factory import RecogniserOptions, build_extractor
-from faceworker.recogniser.models import DLIB, FACENET, Crop, spec
+from faceworker import build
+from faceworker.recogniser import RecogniserOptions
+from faceworker.recogniser.models import SPECS, Crop, Engine, Model, spec
+from faceworker.recogniser.pipeline import Face
 from PIL import Image
 
 CROPS_PX = (160, 240)
@@ -36,8 +37,8 @@ def compare(
     pictures: Iterable[tuple[str, Image.Image]], models: Iterable[str], options: RecogniserOptions
 ) -> Difference:
     """Compares detector and embedders on each picture; each engine embeds the largest face that it found itself."""
-    torch = {model: build_extractor(model, replace(options, engine="torch")) for model in models}
-    onnx = {model: build_extractor(model, options) for model in models}
+    torch = {model: build.extractor(model, replace(options, engine=Engine.TORCH)) for model in models}
+    onnx = {model: build.extractor(model, options) for model in models}
     worst = Difference()
     for _name, picture in pictures:
         expected, found = (next(iter(engine.values()))._detector.detect(picture) for engine in (torch, onnx))
@@ -52,7 +53,8 @@ def compare(
             worst.landmark_px = max(worst.landmark_px, float(np.abs(marks).max()))
         if expected:
             for model, reference in torch.items():
-                for crop in [Crop(side) for side in CROPS_PX] if model == FACENET else [Crop(spec(model).crop_px)]:
+                for side_px in CROPS_PX if model == Model.FACENET else [spec(model).crop_px]:
+                    crop = Crop(side_px)
                     left = reference.embed(picture, expected[0], crop)
                     right = onnx[model].embed(picture, found[0], crop)
                     worst.cosine = min(worst.cosine, float(left @ right))
@@ -65,20 +67,20 @@ def _box(face: Face) -> np.ndarray:
 
 def main(count: int) -> None:
     """Prints the worst differences over the photographs and `count` variations."""
-    from faceworker import export
+    from faceworker.export.__main__ import main as export
     from support.fakes.facenet_weights import served
     from support.photographs import photographs, variations
 
     with tempfile.TemporaryDirectory() as folder, served() as url:
         environment = {"EFACE_MODEL": "auto", "EFACE_CACHE_DIR": folder, "EFACE_WEIGHTS_URL": url}
-        assert export.main(environment) == 0
+        assert export(environment) == 0
         options = RecogniserOptions(2, 40_000_000, url, None, Path(folder))
         pictures = photographs()
         for what, some in (
             ("photographs", pictures.items()),
             ("variations", variations(pictures, count, seed=4)),
         ):
-            print(what, compare(some, [FACENET, DLIB], options))
+            print(what, compare(some, SPECS, options))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def enroll(account: Account, settings: DeploySettings) -> None:
     command = ["docker", "run", "--rm", "--volume", f"{folder}:/gallery:ro", *passed]
     # An emulator is on this machine.
     command += ["--network", "host", image] if settings.endpoint_url else [image]
-    command += ["faceworker.enroll", "/gallery", "--upload", "--model", settings.model]
+    command += ["faceworker.enrol", "/gallery", "--upload", "--model", settings.model]
     # Where another machine pushed it, the image is pulled.
     with logged_in(account):
         status = subprocess.run(command, env=os.environ | environment, check=False).returncode  # noqa: S603

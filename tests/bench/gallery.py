@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 from faceworker.recogniser import processors
 from faceworker.recogniser.gallery import Gallery, encode, read
-from faceworker.recogniser.models import FACENET, spec
+from faceworker.recogniser.models import Model, spec
 
 ROOT = Path(__file__).parents[2]
-DIMENSIONS = spec(FACENET).dimensions
+DIMENSIONS = spec(Model.FACENET).dimensions
 MATCHES = 30
 BLOCK = 50_000
 
@@ -103,7 +103,7 @@ def main(count: int) -> None:
         file = Path(folder) / "gallery.npz"
         names = tuple(f"person {i}" for i in range(count))
         vectors = embeddings(count)
-        file.write_bytes(encode(Gallery(vectors, names, FACENET, 160, 0, None, datetime.now(UTC))))
+        file.write_bytes(encode(Gallery(vectors, names, Model.FACENET, 160, 0, None, datetime.now(UTC))))
         results = {"gallery": measure(file, count)} | faiss_figures(vectors)
     target = ROOT / "build/bench"
     target.mkdir(parents=True, exist_ok=True)

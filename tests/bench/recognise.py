@@ -131,14 +131,11 @@ def run(contender: str, crop_px: int) -> None:
 
 def _reference(crop_px: int) -> Recognise:
     """As its own examples and the projects that follow them do it: eager, one photograph after another."""
-    from faceworker.recogniser import torchvision_ops
-
-    torchvision_ops.ensure()
     import torch
-    from facenet_pytorch import MTCNN, InceptionResnetV1
+    from faceworker.reference.facenet import facenet_pytorch
 
-    mtcnn = MTCNN(image_size=crop_px, margin=0, min_face_size=20)
-    network = InceptionResnetV1(classify=True, num_classes=8631)
+    mtcnn = facenet_pytorch.MTCNN(image_size=crop_px, margin=0, min_face_size=20)
+    network = facenet_pytorch.InceptionResnetV1(classify=True, num_classes=8631)
     network.load_state_dict(torch.load(os.environ["BENCH_WEIGHTS"], weights_only=True))
     network.classify = False
     network.eval()
@@ -155,17 +152,17 @@ def _reference(crop_px: int) -> Recognise:
 
 def _engine(contender: str, crop_px: int) -> Recognise:
     from facecore.settings import load
-    from faceworker.recogniser.factory import build
+    from faceworker import build
     from faceworker.recogniser.gallery import Gallery
-    from faceworker.recogniser.models import FACENET
+    from faceworker.recogniser.models import Model
     from faceworker.settings import WorkerSettings
 
     engine, _, precision = contender.partition("-")
     environment = {"EFACE_ID": "bench", "EFACE_ENGINE": engine, "EFACE_PRECISION": precision or "fp32"}
     options = load(WorkerSettings, dict(os.environ) | environment).options
     names = tuple(f"subject {i}" for i in range(GALLERY_SIZE))
-    gallery = Gallery(_embeddings(), names, FACENET, crop_px, 0, None, datetime.now(UTC))
-    recogniser = build(FACENET, gallery, options)
+    gallery = Gallery(_embeddings(), names, Model.FACENET, crop_px, 0, None, datetime.now(UTC))
+    recogniser = build.recogniser(Model.FACENET, gallery, options)
     return lambda content: recogniser.recognise(content).subject
 
 
@@ -176,10 +173,10 @@ def _embeddings() -> np.ndarray:
 
 def _photographs(folder: Path) -> None:
     """Square pictures with the face in the middle half, at each size."""
-    from faceworker.recogniser.exported import ExportedNetworks
-    from faceworker.recogniser.onnx_engine import OnnxDetector
+    from faceworker.recogniser import RecogniserOptions
+    from faceworker.recogniser.mtcnn import Detector
 
-    detector = OnnxDetector(ExportedNetworks(Path(os.environ["EFACE_CACHE_DIR"]), ""), threads=1)
+    detector = Detector(RecogniserOptions(1, 10**8, "", None, Path(os.environ["EFACE_CACHE_DIR"])))
     for i, name in enumerate(PHOTOGRAPHS):
         picture = Image.open(ROOT / "tests/faces" / name).convert("RGB")
         face = detector.detect(picture)[0]
@@ -190,21 +187,23 @@ def _photographs(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    from faceworker import export
+    from faceworker.export.__main__ import main as export
     from support.fakes.facenet_weights import published, served
 
     os.environ["EFACE_MODEL"] = "facenet-vggface2"
     os.environ.setdefault("EFACE_CACHE_DIR", str(folder / "cache"))
     if "EFACE_WEIGHTS_URL" in os.environ:
-        assert export.main(os.environ) == 0
-        from faceworker.recogniser.weights import WeightsSource
+        assert export(os.environ) == 0
+        from facecore.settings import load
+        from faceworker.reference.weights import WeightsSource
+        from faceworker.settings import WorkerSettings
 
-        source = WeightsSource(os.environ["EFACE_WEIGHTS_URL"], None, Path(os.environ["EFACE_CACHE_DIR"]))
-        os.environ["BENCH_WEIGHTS"] = str(source.path)
+        options = load(WorkerSettings, {"EFACE_ID": "bench", **os.environ}).options
+        os.environ["BENCH_WEIGHTS"] = str(WeightsSource(options).path)
     else:
         with served() as url:
             os.environ["EFACE_WEIGHTS_URL"] = url
-            assert export.main(os.environ) == 0
+            assert export(os.environ) == 0
         os.environ["BENCH_WEIGHTS"] = str(folder / "weights.pt")
         Path(os.environ["BENCH_WEIGHTS"]).write_bytes(published())
     os.environ["BENCH_FOLDER"] = str(folder)

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from facecore.errors import InputError, WeightsError
 from facecore.settings import load
-from faceworker.enrolment import SUFFIXES
-from faceworker.recogniser.exported import PRECISIONS
-from faceworker.recogniser.extraction import Extractor
-from faceworker.recogniser.factory import build_extractor
-from faceworker.recogniser.models import DLIB, FACENET, Crop, spec
+from faceworker import build
+from faceworker.enrol.enrolment import SUFFIXES
+from faceworker.recogniser.models import SPECS, Crop, Precision, spec
+from faceworker.recogniser.pipeline import Extractor
 from faceworker.settings import WorkerSettings
 from support.photographs import variations
 from tqdm import tqdm
@@ -75,11 +74,11 @@ def rates(vectors: np.ndarray, subjects: np.ndarray) -> dict[str, Any]:
 def main(folder: Path, count: int) -> None:
     """Measures what the cache folder has."""
     results = {}
-    for model in (FACENET, DLIB):
-        for precision in PRECISIONS:
+    for model in SPECS:
+        for precision in Precision:
             environment = {"EFACE_ID": "bench", "EFACE_MODEL": model, "EFACE_PRECISION": precision}
             try:
-                extractor = build_extractor(model, load(WorkerSettings, dict(os.environ) | environment).options)
+                extractor = build.extractor(model, load(WorkerSettings, dict(os.environ) | environment).options)
             except WeightsError as error:
                 print(f"{model} {precision}: {error}")
                 continue

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from facecore.errors import BadImageError, NoFaceError
-from faceworker.enrolment import enrol
-from faceworker.recogniser.factory import RecogniserOptions, build_extractor
-from faceworker.recogniser.interface import Recogniser
-from faceworker.recogniser.matching import MatchingRecogniser
-from faceworker.recogniser.models import DLIB
+from faceworker import build
+from faceworker.enrol.enrolment import enrol
+from faceworker.recogniser import Recogniser, RecogniserOptions
+from faceworker.recogniser.models import Model
+from faceworker.recogniser.pipeline import MatchingRecogniser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,7 +27,7 @@ UNDO = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 @pytest.fixture(scope="session")
 def recogniser(exported_cache: Path) -> Recogniser:
     options = RecogniserOptions(1, 40_000_000, "http://127.0.0.1:9/", None, exported_cache)
-    extractor = build_extractor(DLIB, options)
+    extractor = build.extractor(Model.DLIB, options)
     return MatchingRecogniser(extractor, enrol(FACES / "gallery", extractor, created_at=CREATED_AT).gallery)
 
 

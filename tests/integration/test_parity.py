@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import parity
 import pytest
-from faceworker.recogniser.factory import RecogniserOptions, build_extractor
-from faceworker.recogniser.models import DLIB
+from faceworker import build
+from faceworker.recogniser import RecogniserOptions
+from faceworker.recogniser.models import Model
 from PIL import Image
 from support.photographs import photographs, variations
 
@@ -27,7 +28,7 @@ def options(exported_cache: Path) -> RecogniserOptions:
 def test_boxes_landmarks_and_embeddings_agree(options: RecogniserOptions, what: str) -> None:
     pictures = photographs()
     some = list(pictures.items()) if what == "photographs" else list(variations(pictures, VARIATIONS, seed=4))
-    worst = parity.compare(some, [DLIB], options)
+    worst = parity.compare(some, [Model.DLIB], options)
     assert worst.pictures == len(some)
     assert worst.faces >= worst.pictures // 2
     assert worst.miscounted == 0
@@ -39,14 +40,15 @@ def test_boxes_landmarks_and_embeddings_agree(options: RecogniserOptions, what: 
 @pytest.mark.parametrize("size", [(1, 1), (19, 400), (400, 19), (20, 20), (21, 300)])
 def test_small_pictures_have_no_face_and_raise_nothing(options: RecogniserOptions, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    assert build_extractor(DLIB, options)._detector.detect(Image.fromarray(pixels)) == []
+    assert build.extractor(Model.DLIB, options)._detector.detect(Image.fromarray(pixels)) == []
 
 
 def test_the_default_engine_imports_no_torch(exported_cache: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from faceworker.recogniser.factory import *; "
+        "import sys; from pathlib import Path; from faceworker import build; "
+        "from faceworker.recogniser import RecogniserOptions; "
         f"o = RecogniserOptions(1, 10**7, '', None, Path({str(exported_cache)!r})); "
-        "build_extractor('dlib-resnet-v1', o); import faceworker.preloaded, faceworker.main, faceworker.enroll; "
+        "build.extractor('dlib-resnet-v1', o); import faceworker.main, faceworker.enrol.__main__; "
         "print([m for m in ('torch', 'torchvision', 'facenet_pytorch', 'onnx', 'requests') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,15 +11,15 @@ from facecore.aws import Aws
 from facecore.errors import NoFaceError
 from facecore.objects import S3Bucket
 from facecore.settings import AwsSettings
-from faceworker import enroll, import_gallery
-from faceworker.enrolment import enrol
+from faceworker import build
+from faceworker.enrol import import_gallery
+from faceworker.enrol.__main__ import main as enrol_command
+from faceworker.enrol.enrolment import enrol
+from faceworker.recogniser import Recogniser, RecogniserOptions
 from faceworker.recogniser import gallery as galleries
-from faceworker.recogniser.extraction import Extractor
-from faceworker.recogniser.factory import RecogniserOptions, build, build_extractor
 from faceworker.recogniser.gallery import Gallery
-from faceworker.recogniser.interface import Recogniser
-from faceworker.recogniser.matching import MatchingRecogniser
-from faceworker.recogniser.models import DLIB
+from faceworker.recogniser.models import Engine, Model, Precision
+from faceworker.recogniser.pipeline import Extractor, MatchingRecogniser
 from PIL import Image
 from support.fakes.faces import CREATED_AT, FACES, image_file
 
@@ -36,7 +36,7 @@ def options(exported_cache: Path) -> RecogniserOptions:
 @pytest.fixture(scope="session", params=["onnx-fp32", "onnx-int8", "torch-fp32"])
 def extractor(request: pytest.FixtureRequest, options: RecogniserOptions) -> Extractor:
     engine, precision = request.param.split("-")
-    return build_extractor(DLIB, replace(options, engine=engine, precision=precision))
+    return build.extractor(Model.DLIB, replace(options, engine=Engine(engine), precision=Precision(precision)))
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +93,8 @@ def test_images_without_a_face_are_told(recogniser: Recogniser, size: tuple[int,
 
 
 def test_auto_is_the_gallery_s_model(demo_gallery: Gallery, options: RecogniserOptions) -> None:
-    recogniser = build("auto", demo_gallery, options)
-    assert recogniser.model == DLIB
+    recogniser = build.recogniser(Model.AUTO, demo_gallery, options)
+    assert recogniser.model == Model.DLIB
     assert recogniser.recognise(OBAMA.read_bytes()).subject == "Barack Obama"
 
 
@@ -113,24 +113,26 @@ def test_enrolment_reports_what_it_leaves_out(
 
     environment = {"EFACE_ID": deployment.id, "AWS_ENDPOINT_URL": str(deployment.endpoint_url)}
     environment |= {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(exported_cache)}
-    assert enroll.main([str(folder), "--upload"], environment) == 0
+    assert enrol_command([str(folder), "--upload"], environment) == 0
 
     told = capsys.readouterr()
     assert "enrolled 2 pictures of 2 subjects" in told.out
     for line in ("cut.jpg: the image cannot be decoded", "wall.png: no face", "couple.png: shows 2 people"):
         assert f"skipped Joe Biden/{line}" in told.out
-    assert f"USING {DLIB} INSTEAD OF" in told.err
+    assert f"USING {Model.DLIB} INSTEAD OF" in told.err
     assert "enrolling" in told.err
     stored = S3Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).get("gallery.npz", max_bytes=10**6)
     assert set(galleries.decode(stored.content).names) == {"Barack Obama", "Joe Biden"}
 
 
-def test_enrolment_of_nobody_fails(exported_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enrolment_without_a_usable_picture_fails(
+    exported_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "Anna").mkdir()
     (tmp_path / "Anna/broken.jpg").write_bytes(b"broken")
     target = tmp_path / "gallery.npz"
     environment = {"EFACE_CACHE_DIR": str(exported_cache)}
-    assert enroll.main([str(tmp_path), "--output", str(target), "--model", DLIB], environment) == 1
+    assert enrol_command([str(tmp_path), "--output", str(target), "--model", Model.DLIB], environment) == 1
     told = capsys.readouterr()
     assert "skipped Anna/broken.jpg" in told.out
     assert "no picture" in told.err
@@ -151,7 +153,7 @@ def test_wrong_settings_are_status_2(
     environment: dict[str, str],
     reason: str,
 ) -> None:
-    assert enroll.main([str(tmp_path), *arguments], environment) == 2
+    assert enrol_command([str(tmp_path), *arguments], environment) == 2
     assert reason in capsys.readouterr().err
 
 
@@ -161,7 +163,7 @@ def test_facenet_without_its_weights_is_an_error(
 ) -> None:
     environment = {"EFACE_WEIGHTS_URL": NO_SERVER, "EFACE_CACHE_DIR": str(tmp_path), "EFACE_ENGINE": engine}
     arguments = [str(FACES / "gallery"), "--output", str(tmp_path / "x.npz"), "--model", "facenet-vggface2"]
-    assert enroll.main(arguments, environment) == 1
+    assert enrol_command(arguments, environment) == 1
     assert reason in capsys.readouterr().err
 
 

@@ -92,7 +92,7 @@ class Site:
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > deadline_s:
-                pytest.fail("waited in vain")
+                pytest.fail(f"not within {PATIENCE_S} s")
             time.sleep(0.05)
 
 
@@ -192,7 +192,7 @@ def test_metrics_are_served_where_a_port_is_given(site: Site) -> None:
 
     def counted() -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            return b'eface_worker_answered_total{kind="unknown"} 1.0' in answer.read()
+            return b'elastic_face_worker_answered_total{kind="unknown"} 1.0' in answer.read()
 
     site.until(counted)
 

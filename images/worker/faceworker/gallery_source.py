@@ -5,38 +5,28 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from facecore.errors import GalleryError, NotFoundError, TooLargeError
 from facecore.logs import get_logger
+from facecore.objects import Bucket
+
+from faceworker.recogniser import Recogniser
 
 if TYPE_CHECKING:
     from faceworker.recogniser.gallery import Gallery
-    from faceworker.recogniser.interface import Recogniser
 
 _log = get_logger(__name__)
 
 GALLERY_KEY = "gallery.npz"
 
 
-class Readable(Protocol):
-    """What the source needs of a bucket."""
-
-    name: str
-
-    def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
-        """Writes the object to `target` and returns its ETag; raises NotFoundError, or TooLargeError."""
-
-    def etag(self, key: str) -> str:
-        """The object's ETag; raises NotFoundError."""
-
-
 class GallerySource:
-    """The gallery object of one bucket, read only when its ETag has changed."""
+    """The gallery object of one bucket, read only if its ETag has changed."""
 
     def __init__(
         self,
-        bucket: Readable,
+        bucket: Bucket,
         read: Callable[[IO[bytes]], Gallery],
         *,
         refresh_s: float,
@@ -52,7 +42,7 @@ class GallerySource:
         self._looked_s = 0.0
 
     def load(self) -> Gallery:
-        """The gallery as it is now. Raises GalleryError where there is none that can be read, and AWS errors."""
+        """The gallery as it is now. Raises GalleryError if there is none that can be read, and AWS errors."""
         looked_s = self._steady_s()
         try:
             # A file without a name: it goes when the last gallery that maps it goes.
@@ -93,20 +83,20 @@ class GallerySource:
 
 
 class FixedRecogniser:
-    """A recogniser that needs no gallery and so never changes."""
+    """A recogniser without a gallery, which never changes."""
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
 
     def current(self) -> Recogniser:
-        """Always the same one."""
+        """See RecogniserSource."""
         return self._recogniser
 
 
 class GalleryRecogniser:
     """A recogniser that follows its gallery; `build` makes it once, and again only for another model.
 
-    `build` raises GalleryError where the gallery is not of the model that the worker was told to use.
+    `build` raises GalleryError if the gallery is not of the model that the worker was told to use.
     """
 
     def __init__(self, source: GallerySource, build: Callable[[Gallery], Recogniser]) -> None:
@@ -117,6 +107,7 @@ class GalleryRecogniser:
     def current(self) -> Recogniser:
         """The recogniser with the gallery as it is now. Raises GalleryError, WeightsError and AWS errors."""
         if (gallery := self._source.changed()) is not None:
+            # Loading the networks takes seconds; a gallery of the same model goes without it.
             same_model = gallery.model == self._recogniser.model
             self._recogniser = self._recogniser.with_gallery(gallery) if same_model else self._build(gallery)
         return self._recogniser

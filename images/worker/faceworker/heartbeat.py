@@ -5,35 +5,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from facecore.errors import AwsError
 from facecore.logs import get_logger
+from facecore.queues import Queue
 
 _log = get_logger(__name__)
 
+# Extensions within one visibility timeout: two may fail before another worker gets the request.
 BEATS = 3
-"""Extensions within one visibility timeout: two may fail before another worker gets the request."""
-
-
-class Extendable(Protocol):
-    """What the heartbeat needs of a queue."""
-
-    def extend(self, receipt: str, visibility_s: int) -> None:
-        """Keeps a received message hidden for `visibility_s` seconds from now."""
 
 
 class Heartbeat:
     """Extends a message's visibility from a thread of its own, every third of that visibility.
 
-    A request that takes over `limit_s` is given up: without this bound a hung recogniser would keep its
-    message hidden, and its instance running, for ever. `give_up` has to end the process, since nothing less
-    ends a native call that hangs; the message is then received again, and by the third time is dead.
+    After `limit_s` it calls `give_up`, which has to end the process. The message is then received again by another
+    worker, and moved to the dead queue after the third time.
     """
 
     def __init__(
         self,
-        queue: Extendable,
+        queue: Queue,
         *,
         visibility_s: int,
         limit_s: float,
@@ -50,7 +42,7 @@ class Heartbeat:
 
     @contextmanager
     def during(self, receipt: str) -> Iterator[None]:
-        """Extends the message while the block runs, and no longer once it has ended."""
+        """Extends the message while the block runs."""
         done = threading.Event()
         # The caller's context carries the request's id into the thread's log lines.
         context = contextvars.copy_context()
@@ -65,17 +57,16 @@ class Heartbeat:
     def _beat(self, receipt: str, done: threading.Event) -> None:
         started_s = self._steady_s()
         while not done.wait(self._interval_s):
+            # Without this bound a hung recogniser would keep its message hidden, and its instance running, for ever.
             if self._steady_s() - started_s > self._limit_s:
                 _log.error("request_hung", limit_s=self._limit_s)
+                # Nothing less than the end of the process ends a native call that hangs.
                 self._give_up()
                 return
-            self._extend(receipt)
-
-    def _extend(self, receipt: str) -> None:
-        try:
-            self._queue.extend(receipt, self._visibility_s)
-        except AwsError as error:
-            _log.warning("heartbeat_failed", error=str(error), error_type=type(error).__name__)
-        except Exception:
-            # A thread that dies would let the request slip away in silence.
-            _log.exception("heartbeat_broken")
+            try:
+                self._queue.extend(receipt, self._visibility_s)
+            except AwsError as error:
+                _log.warning("heartbeat_failed", error=str(error), error_type=type(error).__name__)
+            except Exception:
+                # A thread that dies would let the request slip away in silence.
+                _log.exception("heartbeat_broken")

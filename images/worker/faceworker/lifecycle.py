@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
+# Failed polls in a row after which the worker gives up; with the pauses between them, after 35 seconds or more.
 MAX_POLL_FAILURES = 8
-"""Failed polls in a row after which the worker gives up; with the pauses between them, after 35 seconds or more."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 
@@ -21,7 +21,7 @@ class Event(Enum):
     HANDLED = auto()
     """The message was answered, or left in the queue."""
     BROKE = auto()
-    """The message broke this process, which is not to be trusted any more."""
+    """The message broke this process, which cannot be trusted any more."""
 
 
 class Step(Enum):
@@ -43,10 +43,7 @@ class Lifecycle:
     failures: int = 0
 
     def after(self, event: Event, *, stopping: bool) -> Step:
-        """The next step; `stopping` says whether the worker was told to stop.
-
-        What the outstanding poll brings is handled even then: the message would stay hidden otherwise.
-        """
+        """The next step; `stopping` says whether the worker was told to stop."""
         if event is Event.POLL_FAILED:
             self.failures += 1
             return Step.GIVE_UP if self.failures >= MAX_POLL_FAILURES else Step.PAUSE
@@ -54,6 +51,7 @@ class Lifecycle:
             return Step.GIVE_UP
         if event is Event.RECEIVED:
             self.failures = 0
+            # Even if told to stop: what the outstanding poll brought would stay hidden otherwise.
             return Step.HANDLE
         return Step.END if stopping or event is Event.EMPTY else Step.POLL
 

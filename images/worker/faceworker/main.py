@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING
 from facecore.aws import READ_TIMEOUT_S, Aws
 from facecore.errors import FaceError, SettingsError
 from facecore.logs import configure, get_logger
+from facecore.metrics import new_registry, serve
 from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
 from facecore.settings import load
 
+from faceworker import build
 from faceworker.gallery_source import FixedRecogniser, GalleryRecogniser, GallerySource
 from faceworker.heartbeat import Heartbeat
-from faceworker.recogniser.factory import build
-from faceworker.recogniser.interface import Recogniser
-from faceworker.recogniser.models import NOOP
+from faceworker.metrics import Metrics
+from faceworker.recogniser import Recogniser
+from faceworker.recogniser.models import Model
 from faceworker.settings import WorkerSettings
-from faceworker.worker import FAILED, NoRecord, RecogniserSource, Record, Worker
+from faceworker.worker import FAILED, RecogniserSource, Worker
 
-# numpy, torch and the Prometheus client are imported by the workers that use them: starting has to be quick.
+# numpy and torch are imported by the workers that use them: starting has to be quick.
 if TYPE_CHECKING:
     from faceworker.recogniser.gallery import Gallery
 
@@ -36,22 +38,22 @@ _log = get_logger(__name__)
 
 MISCONFIGURED = 2
 """Exit status: the settings are wrong."""
+# Reply queues whose URLs are remembered: one a web host.
 MAX_REPLY_QUEUES = 64
-"""Reply queues whose URLs are remembered: one a web host."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-Build = Callable[[WorkerSettings, "Gallery | None"], Recogniser]
+MakeRecogniser = Callable[[WorkerSettings, "Gallery | None"], Recogniser]
 
 
 def build_recogniser(settings: WorkerSettings, gallery: "Gallery | None") -> Recogniser:
-    """The recogniser that the settings ask for; raises GalleryError and WeightsError."""
-    return build(settings.model, gallery, settings.options)
+    """The recogniser that the settings ask for; raises GalleryError, WeightsError and SettingsError."""
+    return build.recogniser(settings.model, gallery, settings.options)
 
 
-def main(environ: Mapping[str, str], build: Build = build_recogniser) -> int:
+def main(environ: Mapping[str, str], make_recogniser: MakeRecogniser = build_recogniser) -> int:
     """Runs a worker until it is idle or told to stop, and returns its exit status.
 
-    Call it from the main thread: it takes SIGTERM and SIGINT while it runs. `build` makes the recogniser.
+    Call it from the main thread: it takes SIGTERM and SIGINT while it runs. `make_recogniser` is for tests.
     """
     try:
         settings = load(WorkerSettings, environ)
@@ -62,7 +64,7 @@ def main(environ: Mapping[str, str], build: Build = build_recogniser) -> int:
     stopping = threading.Event()
     try:
         with _stopped_by_signals(stopping):
-            return _worker(settings, build, stopping).run()
+            return wired(settings, make_recogniser, stopping).run()
     except FaceError as error:
         _log.error("failed", error=str(error), error_type=type(error).__name__)
         return FAILED
@@ -81,13 +83,26 @@ def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _worker(settings: WorkerSettings, build: Build, stopping: threading.Event) -> Worker:
+def wired(settings: WorkerSettings, make_recogniser: MakeRecogniser, stopping: threading.Event) -> Worker:
+    """The worker with its AWS clients, its recogniser loaded and its metrics served."""
     aws = Aws(settings)
     sqs = aws.client("sqs", read_timeout_s=settings.idle_s + READ_TIMEOUT_S)
     s3 = aws.client("s3")
     requests = SqsQueue(sqs, settings.request_queue)
-    recognisers = _recognisers(settings, build, S3Bucket(s3, settings.gallery_bucket))
-    record = _record(settings)
+    recognisers: RecogniserSource
+    if settings.model is Model.NOOP:
+        recognisers = FixedRecogniser(make_recogniser(settings, None))
+    else:
+        from faceworker.recogniser import gallery
+
+        bucket, limit_bytes = S3Bucket(s3, settings.gallery_bucket), gallery.MAX_GALLERY_BYTES
+        source = GallerySource(bucket, gallery.read, refresh_s=settings.gallery_refresh_s, max_bytes=limit_bytes)
+        recognisers = GalleryRecogniser(source, functools.partial(make_recogniser, settings))
+    registry = new_registry("worker", settings.id)
+    metrics = Metrics(registry)
+    # Not before the recogniser is loaded: a container counts as healthy from then on.
+    if settings.metrics_port:
+        serve(registry, settings.metrics_host, settings.metrics_port)
     _log.info("started", model=recognisers.current().model)
     return Worker(
         settings,
@@ -103,29 +118,5 @@ def _worker(settings: WorkerSettings, build: Build, stopping: threading.Event) -
             give_up=functools.partial(os._exit, FAILED),
         ),
         stopping=stopping,
-        record=record,
+        metrics=metrics,
     )
-
-
-def _recognisers(settings: WorkerSettings, build: Build, galleries: S3Bucket) -> RecogniserSource:
-    if settings.model == NOOP:
-        return FixedRecogniser(build(settings, None))
-    from faceworker.recogniser import gallery
-
-    source = GallerySource(
-        galleries, gallery.read, refresh_s=settings.gallery_refresh_s, max_bytes=gallery.MAX_GALLERY_BYTES
-    )
-    return GalleryRecogniser(source, functools.partial(build, settings))
-
-
-def _record(settings: WorkerSettings) -> Record:
-    if not settings.metrics_port:
-        return NoRecord()
-    from facecore.metrics import new_registry, serve
-
-    from faceworker.metrics import PrometheusRecord
-
-    registry = new_registry("worker", settings.id)
-    record = PrometheusRecord(registry)
-    serve(registry, settings.metrics_host, settings.metrics_port)
-    return record

@@ -6,18 +6,18 @@ from facecore.metrics import LATENCY_BUCKETS_S
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 
-class PrometheusRecord:
+class Metrics:
     """Counts requests by how they ended, and times their phases."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._answered = Counter(
-            "eface_worker_answered", "Requests answered, by the kind of answer", ["kind"], registry=registry
+            "elastic_face_worker_answered", "Requests answered, by the kind of answer", ["kind"], registry=registry
         )
         self._left = Counter(
-            "eface_worker_left", "Requests left in the queue, by the error", ["error"], registry=registry
+            "elastic_face_worker_left", "Requests left in the queue, by the error", ["error"], registry=registry
         )
         self._phases = Histogram(
-            "eface_worker_phase_seconds",
+            "elastic_face_worker_phase_seconds",
             "Time that a request spent, by phase",
             ["phase"],
             buckets=LATENCY_BUCKETS_S,

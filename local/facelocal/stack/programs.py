@@ -100,7 +100,9 @@ def environment(settings: StackSettings, environ: Mapping[str, str], gallery_fil
 def _preload(model: str, engine: str | None) -> str:
     if model == "noop":
         return ""
-    return "faceworker.preloaded_torch" if engine == "torch" else "faceworker.preloaded"
+    if engine == "torch":
+        return "faceworker.reference.facenet,faceworker.reference.dlib"
+    return "faceworker.recogniser.mtcnn,faceworker.recogniser.dlib"
 
 
 def _escaped(value: object) -> str:

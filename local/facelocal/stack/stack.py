@@ -136,7 +136,7 @@ def _is_ours(process: psutil.Process, run_dir: Path) -> bool:
 
 def enrol(settings: StackSettings, environ: Mapping[str, str], *options: str) -> int:
     """Makes the run folder's gallery from the folder of people, and returns the enroller's exit status."""
-    command = [sys.executable, "-m", "faceworker.enroll", str(settings.gallery)]
+    command = [sys.executable, "-m", "faceworker.enrol", str(settings.gallery)]
     command += ["--output", str(_gallery_file(settings)), "--model", settings.model, *options]
     return subprocess.run(command, env=dict(environ), check=False).returncode  # noqa: S603  our own program
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Mapping
 
 from faceworker.main import main
-from faceworker.recogniser.interface import Recognition
-from faceworker.recogniser.noop import NoopRecogniser
+from faceworker.recogniser import NoopRecogniser, Recognition
 
 SLOW_S = 3.0
 
 
 class CrashingRecogniser(NoopRecogniser):
-    """Knows nobody, and does what the first bytes of the image say."""
+    """Answers `unknown`, and does what the first bytes of the image say."""
 
     def recognise(self, image: bytes) -> Recognition:
         if image.startswith(b"SLOW"):
@@ -29,7 +28,7 @@ class CrashingRecogniser(NoopRecogniser):
 
 def run(environ: Mapping[str, str]) -> int:
     """The worker's `main` with that recogniser."""
-    return main(environ, build=lambda _settings, _gallery: CrashingRecogniser())
+    return main(environ, make_recogniser=lambda _settings, _gallery: CrashingRecogniser())
 
 
 if __name__ == "__main__":

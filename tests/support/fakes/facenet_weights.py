@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
-from faceworker.recogniser import torchvision_ops
+from faceworker.reference.facenet import facenet_pytorch
 
 from support.fakes.file_server import serving
 
@@ -21,11 +21,8 @@ def published() -> bytes:
     The batch norms' statistics are those of the network on noise, as training would leave them: with a new network's
     own, numbers vanish on the way and every face gets nearly the same embedding.
     """
-    torchvision_ops.ensure()
-    from facenet_pytorch import InceptionResnetV1
-
     torch.manual_seed(1)
-    network = InceptionResnetV1(classify=True, num_classes=CLASSES).train()
+    network = facenet_pytorch.InceptionResnetV1(classify=True, num_classes=CLASSES).train()
     with torch.no_grad():
         for _ in range(8):
             network(torch.randn(4, 3, 160, 160))

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 import numpy as np
-from faceworker.recogniser.extraction import Extractor, Face
 from faceworker.recogniser.gallery import Gallery, normalised
-from faceworker.recogniser.models import DLIB, Crop, spec
+from faceworker.recogniser.models import Crop, Model, spec
+from faceworker.recogniser.pipeline import Extractor, Face
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,7 +30,7 @@ class ColourDetector:
 class ColourEmbedder:
     """Embeds a face as the colour in its picture's upper left pixel."""
 
-    def __init__(self, model: str = DLIB) -> None:
+    def __init__(self, model: str = Model.DLIB) -> None:
         self.model = model
         self.crops: list[Crop] = []
 
@@ -41,7 +41,7 @@ class ColourEmbedder:
         return normalised(vector)
 
 
-def colour_extractor(model: str = DLIB) -> Extractor:
+def colour_extractor(model: str = Model.DLIB) -> Extractor:
     """An extractor that knows people by the colour of their picture."""
     return Extractor(ColourDetector(), ColourEmbedder(model), MAX_PIXELS)
 
@@ -58,7 +58,7 @@ def image_file(image: Image.Image, file_format: str, **options: object) -> bytes
     return target.getvalue()
 
 
-def gallery(model: str = DLIB, names: tuple[str, ...] = ("Anna", "Béla"), **changes: object) -> Gallery:
+def gallery(model: str = Model.DLIB, names: tuple[str, ...] = ("Anna", "Béla"), **changes: object) -> Gallery:
     """A gallery in which the n-th name's embedding points along the n-th axis."""
     limits = spec(model)
     fields = {

@@ -4,14 +4,15 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from facecore.errors import BadImageError, NoFaceError
 from facecore.messages import Reply, Request
-from faceworker.recogniser.interface import Recogniser, Recognition
+from faceworker.metrics import Metrics
+from faceworker.recogniser import Recogniser, Recognition
 from faceworker.settings import WorkerSettings
 from faceworker.worker import Worker
+from prometheus_client import CollectorRegistry
 
 from support.fakes.aws import Clock, FakeBucket, FakeQueue, Journal
 
@@ -20,7 +21,7 @@ PAUSES_UNTIL_GIVING_UP = [0.5, 1, 2, 4, 8, 10, 10]
 
 
 class ReadingRecogniser:
-    """Knows whoever's name the image holds."""
+    """Reads the subject from the image."""
 
     model = "reading"
 
@@ -71,26 +72,13 @@ class NotedStop(threading.Event):
         return self.is_set()
 
 
-@dataclass
-class NotedRecord:
-    """What the worker counted."""
-
-    kinds: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def answered(self, kind: str, _timings: object) -> None:
-        self.kinds.append(kind)
-
-    def left(self, error: Exception) -> None:
-        self.errors.append(type(error).__name__)
-
-
 class World:
     """What a worker sees of AWS, all in memory."""
 
     def __init__(self) -> None:
         self.clock, self.journal, self.stopping = Clock(), Journal(), NotedStop()
-        self.record = NotedRecord()
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
         self.dead = FakeQueue("test-dead-queue", self.clock)
         self.requests = FakeQueue("test-req-queue", self.clock, self.journal, self.dead)
         self.reply_queues: dict[str, FakeQueue] = {}
@@ -122,7 +110,7 @@ class World:
             recognisers=SimpleNamespace(current=current or (lambda: known)),
             heartbeat=NotedHeartbeat(self.journal),
             stopping=self.stopping,
-            record=self.record,
+            metrics=self.metrics,
             wall_s=self.clock,
             steady_s=self.clock,
         )
@@ -134,6 +122,12 @@ class World:
         while messages := self.replies(name).receive(max_messages=10):
             received += messages
         return [Reply.decode(message.body) for message in received]
+
+    def counted(self, counter: str) -> dict[str, float]:
+        """The counter `elastic_face_worker_<counter>`, by its label."""
+        samples = (sample for metric in self.registry.collect() for sample in metric.samples)
+        name = f"elastic_face_worker_{counter}_total"
+        return {label: sample.value for sample in samples if sample.name == name for label in sample.labels.values()}
 
     def stored(self, key: str = "face.jpg") -> str:
         return self.results.get(key, max_bytes=10_000).content.decode()

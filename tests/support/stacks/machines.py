@@ -131,7 +131,7 @@ def deploy(cloud: Cloud, worker_image: str, ami: str, worker_environment: str = 
     Aws(settings).client("logs").create_log_group(logGroupName=log_group(settings.id))
     cloud.engine.containers.run(
         worker_image,
-        ["faceworker.enroll", "/gallery", "--upload", "--model", "auto"],
+        ["faceworker.enrol", "/gallery", "--upload", "--model", "auto"],
         environment=CREDENTIALS | {"EFACE_ID": settings.id, "AWS_ENDPOINT_URL": ENDPOINT},
         network=cloud.network,
         mounts=[Mount("/gallery", str(ROOT / "tests/faces/gallery"), type="bind", read_only=True)],

@@ -145,7 +145,7 @@ def _photograph() -> bytes:
 
 def _deployed(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> Run:
     gallery = folder / "gallery.npz"
-    command = [sys.executable, "-m", "faceworker.enroll", str(FACES / "gallery"), "--model", "dlib-resnet-v1"]
+    command = [sys.executable, "-m", "faceworker.enrol", str(FACES / "gallery"), "--model", "dlib-resnet-v1"]
     environment = os.environ | {"EFACE_CACHE_DIR": str(cache)}
     subprocess.run([*command, "--output", str(gallery)], env=environment, check=True, capture_output=True)
     worker = {
@@ -193,6 +193,6 @@ def _hypervisor(deployment: Run) -> Iterator[subprocess.Popen[bytes]]:
     folder = deployment.folder / "machines"
     (folder / "logs").mkdir(parents=True)
     (folder / "workers").mkdir()
-    variables = {"EFACE_RUN_DIR": str(folder), "EFACE_BOOT_S": "0.2", "EFACE_PRELOAD": "faceworker.preloaded"}
+    variables = {"EFACE_RUN_DIR": str(folder), "EFACE_BOOT_S": "0.2", "EFACE_PRELOAD": "faceworker.recogniser.dlib"}
     with deployment.program("hypervisor", "facelocal.hypervisor", **variables) as process:
         yield process

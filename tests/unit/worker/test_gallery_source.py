@@ -124,7 +124,7 @@ def test_a_new_gallery_of_the_same_model_keeps_the_networks(gallery: Gallery) ->
     assert follower.current() is follower.current()
 
 
-def test_a_gallery_of_another_model_builds_anew(gallery: Gallery) -> None:
+def test_a_gallery_of_another_model_builds_its_networks(gallery: Gallery) -> None:
     follower = gallery.follow(b"m:Anna")
     gallery.put(b"other:Anna")
     gallery.clock.sleep(30)

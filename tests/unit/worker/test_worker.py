@@ -3,16 +3,21 @@
 import json
 
 import pytest
-from facecore.errors import GalleryError, NotFoundError, UnavailableError
+from facecore.errors import BadImageError, EncodeError, GalleryError, NoFaceError, NotFoundError, UnavailableError
+from facecore.messages import Reply, ResultError
 from faceworker.lifecycle import MAX_POLL_FAILURES
-from faceworker.recogniser.interface import Recogniser, Recognition
-from faceworker.worker import DONE, FAILED
+from faceworker.recogniser import Recogniser, Recognition
+from faceworker.worker import DONE, FAILED, encoded, result_error
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from support.fakes.aws import Crashed
 from support.fakes.worker import PAUSES_UNTIL_GIVING_UP, ReadingRecogniser, World
 
 STEPS = ["receive", "beat", "get", "put", "send", "rest", "delete"]
 AWS_STEPS = ["get", "put", "send", "delete"]
+ID = "0b8e1c1e-6a57-4a6e-9a0e-3f1d6a3a5c11"
+PHASES = ("queue", "fetch", "decode", "detect", "embed", "match", "store")
 
 
 @pytest.fixture
@@ -115,7 +120,7 @@ def test_a_failure_of_aws_leaves_the_request_for_another_try(world: World, step:
     world.journal.failures[step] = [error]
     assert world.work() == DONE
     assert world.requests.depth().total == 1
-    assert world.record.errors == [type(error).__name__]
+    assert world.counted("left") == {type(error).__name__: 1}
     work_until_empty(world)
     assert {reply.subject for reply in world.answered()} == {"Anna"}
 
@@ -140,7 +145,7 @@ def test_a_reply_never_leaves_the_deployment(world: World, reply_to: str) -> Non
     world.ask(b"Anna", reply_to=reply_to)
     world.work()
     assert world.reply_queues == {}
-    assert world.record.errors == ["DecodeError"]
+    assert world.counted("left") == {"DecodeError": 1}
 
 
 @pytest.mark.parametrize("body", ["not json", "{}", json.dumps({"v": 2})])
@@ -161,7 +166,7 @@ def test_an_answer_that_no_message_takes_ends_in_the_dead_queue(world: World) ->
     for _ in range(4):
         assert world.work(LongNames()) == DONE
     assert (world.requests.depth().total, world.dead.depth().total) == (0, 1)
-    assert world.record.errors == ["EncodeError"] * 3
+    assert world.counted("left") == {"EncodeError": 3}
 
 
 def test_a_bug_ends_the_worker_and_leaves_the_request(world: World) -> None:
@@ -243,12 +248,40 @@ def test_a_look_at_the_gallery_that_fails_counts_as_a_failed_poll(world: World) 
     assert world.stopping.waits == PAUSES_UNTIL_GIVING_UP
 
 
-def test_one_line_is_logged_for_an_answer_and_it_names_nobody(world: World) -> None:
+def test_one_line_is_logged_for_an_answer_and_it_names_no_person(world: World) -> None:
     world.ask(b"Anna", key="anna.jpg")
     with capture_logs() as logs:
         world.work()
     (line,) = [line for line in logs if line["event"] == "answered"]
-    assert (line["kind"], line["receive_count"]) == ("subject", 1)
+    assert (line["kind"], line["receive_count"]) == ("recognised", 1)
     assert set(line["timings"]) == {"queue", "fetch", "detect", "store"}
     assert "anna" not in json.dumps(logs).lower()
-    assert world.record.kinds == ["subject"]
+    assert world.counted("answered") == {"recognised": 1}
+
+
+def reply(
+    subject: str | None = None, error: ResultError | None = None, timings: dict[str, float] | None = None
+) -> Reply:
+    return Reply(id=ID, subject=subject, error=error, distance=None, instance="i" * 64, timings=timings or {})
+
+
+@given(st.text(st.characters(), max_size=400))
+def test_any_text_of_an_error_fits_its_reply(text: str) -> None:
+    error = result_error(BadImageError(text))
+    sent = encoded(reply(error=error, timings=dict.fromkeys(PHASES, 123.4567)))
+    assert Reply.decode(sent).error == error
+    assert "\n" not in error.text
+
+
+def test_an_error_without_a_text_is_told_by_its_code() -> None:
+    assert result_error(NoFaceError()) == ResultError("no_face", "no_face")
+
+
+def test_timings_make_way_for_the_answer() -> None:
+    timings = {f"{'phase' * 20}{number}": 0.1 for number in range(12)}
+    assert Reply.decode(encoded(reply(subject="Anna", timings=timings))) == reply(subject="Anna")
+
+
+def test_a_name_that_no_message_takes_is_an_error() -> None:
+    with pytest.raises(EncodeError):
+        encoded(reply(subject="n" * 256))

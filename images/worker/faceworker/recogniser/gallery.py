@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 from facecore.errors import GalleryError
+from facecore.messages import UNKNOWN
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -26,18 +27,16 @@ from faceworker.recogniser.models import Crop, spec
 
 MAX_EMBEDDINGS = 1_000_000
 MAX_NAME_BYTES = 255
+# Over what 1,000,000 embeddings of 512 numbers with names of 255 letters take.
 MAX_GALLERY_BYTES = 4 * 1024**3
-"""Over what 1,000,000 embeddings of 512 numbers with names of 255 letters take."""
 FORMAT_VERSION = 1
-UNKNOWN = "unknown"
-"""The answer for nobody, so that no subject may be called it."""
 _MEMBERS = frozenset("format_version embeddings names model crop_px margin_px threshold created_at".split())
 _MAX_HEADER_BYTES = 1024
 _MAX_DISTANCE = 2.0
+# Embeddings that are checked at a time.
 _ROWS = 65_536
-"""Embeddings that are checked at a time: it bounds the memory that this takes."""
+# PKWARE's APPNOTE, 4.3.7: a member's signature, and the lengths of its name and of its extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-"""PKWARE's APPNOTE, 4.3.7: a member's signature, and the lengths of its name and of its extra field."""
 _NORM_TOLERANCE = 1e-3
 # Control characters, lone surrogates, line and paragraph separators: the answer is one line of text.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -58,17 +57,31 @@ class Gallery:
     margin_px: int
     """Margin around the face in those crops, in pixels of the crop."""
     threshold: float | None
-    """Distance above which a face is nobody's; None takes the nearest subject however far."""
+    """Distance above which a face is unknown; None takes the nearest subject however far."""
     created_at: datetime
     """When it was made; has a time zone."""
 
     def __post_init__(self) -> None:
-        _check_embeddings(self.embeddings, self.model)
-        if len(self.names) != len(self.embeddings):
-            raise GalleryError(f"{len(self.embeddings)} embeddings have {len(self.names)} names")
+        found, row = self.embeddings, spec(self.model)
+        if found.dtype != np.float32 or found.ndim != 2 or found.shape[1] != row.dimensions:  # noqa: PLR2004
+            wanted = f"{self.model} makes float32 [n, {row.dimensions}]"
+            raise GalleryError(f"the embeddings are {found.dtype} {list(found.shape)}, {wanted}")
+        if not 1 <= len(found) <= MAX_EMBEDDINGS:
+            raise GalleryError(f"a gallery has 1 to {MAX_EMBEDDINGS} embeddings, this one {len(found)}")
+        # In blocks: the squares of all embeddings would take as much memory again.
+        for start in range(0, len(found), _ROWS):
+            norms = np.linalg.norm(found[start : start + _ROWS], axis=1)
+            if not np.all(np.abs(norms - 1) <= _NORM_TOLERANCE):
+                raise GalleryError("an embedding is not L2-normalised")
+        if len(self.names) != len(found):
+            raise GalleryError(f"{len(found)} embeddings have {len(self.names)} names")
         for name in set(self.names):
             check_name(name)
-        _check_crop(self.crop, self.model)
+        if not row.min_crop_px <= self.crop_px <= row.max_crop_px:
+            limits = f"{row.min_crop_px} to {row.max_crop_px}"
+            raise GalleryError(f"the crop is {self.crop_px} px, {self.model} takes {limits}")
+        if not 0 <= self.margin_px < self.crop_px:
+            raise GalleryError(f"the margin is {self.margin_px} px in a crop of {self.crop_px}")
         if self.threshold is not None and not 0 < self.threshold <= _MAX_DISTANCE:
             raise GalleryError(f"the threshold is {self.threshold}; it must be over 0 and at most 2")
         if self.created_at.tzinfo is None:
@@ -94,11 +107,11 @@ class Gallery:
 
         The subject is None where the distance is over the threshold.
         """
-        # Of unit vectors the nearest has the largest dot product; its distance is then taken exactly.
+        # Of unit vectors the nearest has the largest dot product; its distance is then computed exactly.
         nearest = int(np.argmax(self.embeddings @ embedding))
         distance = float(np.linalg.norm(self.embeddings[nearest] - embedding))
-        is_somebody = self.threshold is None or distance <= self.threshold
-        return (self.names[nearest] if is_somebody else None), distance
+        is_match = self.threshold is None or distance <= self.threshold
+        return (self.names[nearest] if is_match else None), distance
 
 
 def encode(gallery: Gallery) -> bytes:
@@ -145,28 +158,43 @@ def _decoded(content: memoryview, file: IO[bytes]) -> Gallery:
     if version != FORMAT_VERSION:
         raise GalleryError(f"the gallery has format version {version}, expected {FORMAT_VERSION}")
     threshold = _scalar(arrays, "threshold", "f")
+    names = arrays["names"]
+    # numpy's text takes four bytes a character, and a character takes at least one byte of UTF-8.
+    if names.ndim != 1 or names.dtype.kind != "U" or names.dtype.itemsize > 4 * MAX_NAME_BYTES:
+        raise GalleryError(f"the gallery's names are {names.dtype} {list(names.shape)}")
+    made = str(_scalar(arrays, "created_at", "U"))
+    try:
+        created_at = datetime.fromisoformat(made)
+    except ValueError as error:
+        raise GalleryError(f"the gallery's time of creation is {made[:40]!r}") from error
     return Gallery(
         # One that lies at an odd address would be copied at each match.
         embeddings=np.require(arrays["embeddings"], requirements="A"),
-        names=_names(arrays["names"]),
+        names=tuple(names.tolist()),
         model=str(_scalar(arrays, "model", "U")),
         crop_px=_number(arrays, "crop_px"),
         margin_px=_number(arrays, "margin_px"),
         threshold=None if math.isnan(threshold) else float(threshold),
-        created_at=_time(str(_scalar(arrays, "created_at", "U"))),
+        created_at=created_at,
     )
 
 
 def check_name(name: str) -> None:
-    """Raises GalleryError unless `name` can be a subject: 1 to 255 bytes of UTF-8 on one line, not "unknown"."""
+    """Raises GalleryError unless `name` can be a subject.
+
+    A subject is 1 to 255 bytes of UTF-8 on one line, without a colon, and not "unknown".
+    """
     if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
         raise GalleryError(f"the name {name!a} holds control characters or is not Unicode")
+    # An answer is `<file>:<subject>`, and a file's name may hold colons: the subject follows the last one.
+    if ":" in name:
+        raise GalleryError(f"the name {name!r} holds a colon, after which clients look for the subject: rename it")
     if not name.strip():
         raise GalleryError("a name is empty")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise GalleryError(f"the name {name[:40]!r}… is over {MAX_NAME_BYTES} bytes")
     if name.strip().casefold() == UNKNOWN:
-        raise GalleryError(f"the name {name!r} is the answer for nobody")
+        raise GalleryError(f"the name {name!r} is the answer for a face that is in no gallery")
 
 
 def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,28 +207,6 @@ def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def _check_embeddings(embeddings: NDArray[np.float32], model: str) -> None:
-    dimensions = spec(model).dimensions
-    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or embeddings.shape[1] != dimensions:  # noqa: PLR2004
-        raise GalleryError(
-            f"the embeddings are {embeddings.dtype} {list(embeddings.shape)}, {model} makes float32 [n, {dimensions}]"
-        )
-    if not 1 <= len(embeddings) <= MAX_EMBEDDINGS:
-        raise GalleryError(f"a gallery has 1 to {MAX_EMBEDDINGS} embeddings, this one {len(embeddings)}")
-    for start in range(0, len(embeddings), _ROWS):
-        norms = np.linalg.norm(embeddings[start : start + _ROWS], axis=1)
-        if not np.all(np.abs(norms - 1) <= _NORM_TOLERANCE):
-            raise GalleryError("an embedding is not L2-normalised")
-
-
-def _check_crop(crop: Crop, model: str) -> None:
-    limits = spec(model)
-    if not limits.min_crop_px <= crop.side_px <= limits.max_crop_px:
-        raise GalleryError(f"the crop is {crop.side_px} px, {model} takes {limits.min_crop_px} to {limits.max_crop_px}")
-    if not 0 <= crop.margin_px < crop.side_px:
-        raise GalleryError(f"the margin is {crop.margin_px} px in a crop of {crop.side_px}")
-
-
 def _arrays(content: memoryview, file: IO[bytes]) -> Mapping[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(file) as archive:
@@ -210,7 +216,7 @@ def _arrays(content: memoryview, file: IO[bytes]) -> Mapping[str, NDArray[Any]]:
             # Without compression a member cannot grow beyond the file that holds it.
             if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
                 raise GalleryError("the gallery is compressed; it must be stored as it is")
-            return {name: _array(_stored(content, info)) for name, info in members.items()}
+            return {name: _array(content, info) for name, info in members.items()}
     except GalleryError:
         raise
     # zipfile and numpy's reader of headers raise nearly every built-in error for hostile bytes.
@@ -218,18 +224,13 @@ def _arrays(content: memoryview, file: IO[bytes]) -> Mapping[str, NDArray[Any]]:
         raise GalleryError(f"the gallery cannot be read: {error}") from error
 
 
-def _stored(content: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    """A member's bytes where they are in the file, without a copy of them."""
+def _array(content: memoryview, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """A member's array over its bytes in the file, without a copy of them."""
     signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack_from(content, info.header_offset)
     start = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
     member = content[start : start + info.file_size]
     if signature != b"PK\3\4" or len(member) != info.file_size or zlib.crc32(member) != info.CRC:
         raise GalleryError(f"the gallery is damaged: {info.filename} is not what was stored")
-    return member
-
-
-def _array(member: memoryview) -> NDArray[Any]:
-    """One array, whose announced size must be the size that is there before anything is made of it."""
     source = io.BytesIO(member[:_MAX_HEADER_BYTES])
     if npy.read_magic(source) != (1, 0):
         raise GalleryError("the gallery has an array of an unknown format")
@@ -237,6 +238,7 @@ def _array(member: memoryview) -> NDArray[Any]:
     if dtype.hasobject or is_fortran or dtype.kind not in "fiU":
         raise GalleryError(f"the gallery has an array of {dtype}")
     data = member[source.tell() :]
+    # The announced size must be the size that is there, before anything is made of it.
     if math.prod(shape) * dtype.itemsize != len(data) or not len(data):
         raise GalleryError(f"the gallery has an array of {dtype} {list(shape)} in {len(data)} bytes")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
@@ -251,16 +253,3 @@ def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kind: str) -> Any:
 
 def _number(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
     return int(_scalar(arrays, name, "i"))
-
-
-def _names(array: NDArray[Any]) -> tuple[str, ...]:
-    if array.ndim != 1 or array.dtype.kind != "U" or array.dtype.itemsize > 4 * MAX_NAME_BYTES:
-        raise GalleryError(f"the gallery's names are {array.dtype} {list(array.shape)}")
-    return tuple(array.tolist())
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise GalleryError(f"the gallery's time of creation is {text[:40]!r}") from error

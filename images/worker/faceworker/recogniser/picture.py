@@ -9,11 +9,12 @@ import numpy as np
 from facecore.errors import BadImageError
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+# What Pillow may try; its other readers never see the bytes. Its JPEG reader takes MPO files too.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-"""What Pillow may try; its other readers never see the bytes. Its JPEG reader takes MPO files too."""
+# Longer side of a decoded picture. Detection takes time by the pixel (0.1 s of one core), and the smallest face that
+# it finds, 20 px, is then a fortieth of the picture.
 MAX_SIDE_PX = 800
-"""Longer side of a decoded picture. Detection takes time by the pixel (0.1 s of one core), and the smallest
-face that it finds, 20 px, is then a fortieth of the picture."""
+# What undoes each orientation of EXIF 2.32, section 4.6.4.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,20 +24,30 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each orientation of EXIF 2.32, section 4.6.4."""
 
 
 def decode(content: bytes, *, max_pixels: int) -> Image.Image:
     """The first frame of `content`, upright, RGB, with sides of at most 800 px.
 
-    Raises BadImageError for whatever is not a whole image of a known format, or has over `max_pixels` pixels;
-    these are counted from the header, before anything is decoded.
+    Raises BadImageError for anything but a whole image of a known format, and for over `max_pixels` pixels, which are
+    counted from the header before anything is decoded.
     """
     try:
         with warnings.catch_warnings():
             # Pillow warns of damaged metadata; what matters of it raises.
             warnings.simplefilter("ignore")
-            return _decode(content, max_pixels)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if (pixels := image.width * image.height) > max_pixels:
+                    size = f"{image.width} x {image.height} = {pixels} pixels"
+                    raise BadImageError(f"the image has {size}, over the limit of {max_pixels}")
+                # A JPEG is decoded at an eighth, a quarter or half of its size where that is enough.
+                image.draft(None, _fitted(image.size))
+                image.load()
+                small = _resizable(image)
+                if small.size != _fitted(small.size):
+                    small = small.resize(_fitted(small.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+                undo = _UPRIGHT.get(_orientation(image))
+                return _rgb(small) if undo is None else _rgb(small).transpose(undo)
     except BadImageError:
         raise
     except UnidentifiedImageError as error:
@@ -44,19 +55,6 @@ def decode(content: bytes, *, max_pixels: int) -> Image.Image:
     # Pillow's readers raise nearly every built-in error for hostile bytes, MemoryError among them.
     except Exception as error:
         raise BadImageError(f"the image cannot be decoded: {error or type(error).__name__}") from error
-
-
-def _decode(content: bytes, max_pixels: int) -> Image.Image:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if (pixels := image.width * image.height) > max_pixels:
-            raise BadImageError(
-                f"the image has {image.width} x {image.height} = {pixels} pixels, over the limit of {max_pixels}"
-            )
-        # A JPEG is decoded at an eighth, a quarter or half of its size where that is enough.
-        image.draft(None, _fitted(image.size))
-        image.load()
-        small = _shrunk(_resizable(image))
-        return _turned(_rgb(small), _orientation(image))
 
 
 def _fitted(size: tuple[int, int]) -> tuple[int, int]:
@@ -76,27 +74,18 @@ def _resizable(image: Image.Image) -> Image.Image:
     return image
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    size = _fitted(image.size)
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-
-
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        image = _scaled_to_bytes(image)
+        # No format fixes the range of 32 bits or floats: black for the least value, white for the most.
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+        least, most = float(values.min()), float(values.max())
+        scaled = (values - least) * (255 / (most - least or 1))
+        image = Image.fromarray(np.rint(scaled).astype(np.uint8))
     if image.has_transparency_data:
         # What a transparent pixel hides is arbitrary; on white it looks as on a page.
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
-
-
-def _scaled_to_bytes(image: Image.Image) -> Image.Image:
-    """Grey of 32 bits or floats, whose range no format fixes: black for the least value, white for the most."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-    least, most = float(values.min()), float(values.max())
-    scaled = (values - least) * (255 / (most - least or 1))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -105,7 +94,3 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except (SyntaxError, ValueError, TypeError, OSError, LookupError):
         return 1
-
-
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image if orientation not in _UPRIGHT else image.transpose(_UPRIGHT[orientation])

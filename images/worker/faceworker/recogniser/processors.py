@@ -11,25 +11,22 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int:
-    """At least 1. A limit of 1.5 processors counts as 2; where the system tells of none, all there are.
+    """At least 1. A limit of 1.5 processors counts as 2; if the system names no limit, all processors count.
 
     `mount` and `membership` are where Linux shows control groups, of version 1 or 2.
     """
+    # macOS has no affinity.
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [quota for folder in _folders(mount, membership) if (quota := _quota(folder)) is not None]
-    return max(1, min([_affinity(), *(math.ceil(quota) for quota in quotas)]))
+    return max(1, min([affinity, *(math.ceil(quota) for quota in quotas)]))
 
 
 def limit_numpy(threads: int) -> None:
-    """Lets numpy's matrix products use so many threads; its own default is every processor of the machine."""
+    """Lets numpy's matrix products use so many threads."""
+    # Their own default is every processor of the machine, whatever the container's limit.
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads, user_api="blas")
-
-
-def _affinity() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _folders(mount: Path, membership: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Build time: exports the originals to the networks that the worker runs."""
