@@ -97,7 +97,7 @@ lint: .venv/.ready ## Check style, types and the arrows between packages
 	@$(BIN)/hadolint images/web/Dockerfile images/worker/Dockerfile controller/Dockerfile local/Dockerfile \
 	  local/machine/Dockerfile tests/registry/Dockerfile
 	@$(BIN)/shellcheck $$(git grep -lE '^#!(/usr/bin/env |/bin/)(ba)?sh$$')
-	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck
+	@$(BIN)/zizmor --quiet --offline .github/workflows
 	@packer/check
 
 .PHONY: ami

@@ -9,8 +9,8 @@ from pathlib import Path
 from facecontroller.metrics import Metrics as ControllerMetrics
 from facecore.metrics import new_registry
 from faceweb.metrics import Metrics as WebMetrics
-from faceweb.waiters import Waiters as Pending
-from faceworker.metrics import PrometheusRecord as WorkerMetrics
+from faceweb.pending import Pending
+from faceworker.metrics import Metrics as WorkerMetrics
 from prometheus_client import CollectorRegistry
 
 TARGET = Path(__file__).parents[1] / "docs/metrics.md"
