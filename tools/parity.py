@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from facecore.settings import Model
 from faceworker import build
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import SPECS, Crop, Engine, Model, spec
+from faceworker.recogniser.models import SPECS, Crop, Engine, spec
 from faceworker.recogniser.pipeline import Face
 from PIL import Image
 

@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         configure("controller", settings.log_level)
+        log.info("settings", **settings.shown())
         _control(settings, stop, dry_run=options.dry_run)
     except SettingsError as error:
         sys.stderr.write(f"facecontroller: {error}\n")

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from facecore.settings import AwsSettings
+from facecore.settings import InstanceTypes, MaxInstances, MetricsSettings
 from pydantic import Field, model_validator
 
 from facecontroller.model import Config, Goal, Offering
@@ -11,12 +11,12 @@ from facecontroller.throttle import Limits
 _LIST = r"^[a-z0-9.-]*(,[a-z0-9.-]+)*$"
 
 
-class Settings(AwsSettings):
+class Settings(MetricsSettings):
     """Read from `EFACE_*` variables, once, in `main()`."""
 
     launch_template: str = Field("", max_length=128)
     """Name of the launch template that makes a worker's instance; `<ID>-worker` by default."""
-    max_instances: int = Field(15, ge=0, le=10_000)
+    max_instances: MaxInstances = 15
     """Most instances that may exist, stopped ones included."""
     tick_s: float = Field(1.0, ge=0.05, le=10)
     """Seconds from one look at the queue to the next."""
@@ -33,7 +33,7 @@ class Settings(AwsSettings):
     """Most stopped instances that are kept for re-use; the maximum by default."""
     warm_s: float = Field(86_400, ge=60, le=31_536_000)
     """Seconds after its last start for which a stopped instance is kept."""
-    instance_types: str = Field("", pattern=_LIST)
+    instance_types: InstanceTypes = ""
     """EC2 instance types to launch, separated by commas, the preferred one first; the launch template's by default."""
     subnets: str = Field("", pattern=_LIST)
     """Subnets to launch in, separated by commas, the preferred one first; the launch template's by default."""
@@ -43,10 +43,6 @@ class Settings(AwsSettings):
     """How many more of both it allows a second."""
     price_usd_h: float = Field(0.1008, ge=0, le=1000)
     """Price of an instance in USD an hour, for the estimated cost; m7i.large in us-east-1 by default."""
-    metrics_port: int = Field(0, ge=0, le=65_535)
-    """TCP port of /metrics; 0 for none."""
-    metrics_host: str = Field("127.0.0.1", min_length=1, max_length=255)
-    """Address that /metrics listens on."""
     heartbeat_file: str = Field("", max_length=4096)
     """Path of a file that is touched at every tick; none if empty."""
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import psutil
+from facecore.settings import Model
 from faceworker.recogniser import processors
 from faceworker.recogniser.gallery import Gallery, encode, read
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 
 ROOT = Path(__file__).parents[2]
 DIMENSIONS = spec(Model.FACENET).dimensions

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from facecore.errors import BadImageError, NoFaceError
+from facecore.settings import Model
 from faceworker import build
 from faceworker.enrol.enrolment import enrol
 from faceworker.recogniser import Recogniser, RecogniserOptions
-from faceworker.recogniser.models import Model
 from faceworker.recogniser.pipeline import MatchingRecogniser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

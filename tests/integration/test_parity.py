@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import parity
 import pytest
+from facecore.settings import Model
 from faceworker import build
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Model
 from PIL import Image
 from support.photographs import photographs, variations
 

@@ -10,7 +10,7 @@ import pytest
 from facecore.aws import Aws
 from facecore.errors import NoFaceError
 from facecore.objects import S3Bucket
-from facecore.settings import AwsSettings
+from facecore.settings import AwsSettings, Model
 from faceworker import build
 from faceworker.enrol import import_gallery
 from faceworker.enrol.__main__ import main as enrol_command
@@ -18,7 +18,7 @@ from faceworker.enrol.enrolment import enrol
 from faceworker.recogniser import Recogniser, RecogniserOptions
 from faceworker.recogniser import gallery as galleries
 from faceworker.recogniser.gallery import Gallery
-from faceworker.recogniser.models import Engine, Model, Precision
+from faceworker.recogniser.models import Engine, Precision
 from faceworker.recogniser.pipeline import Extractor, MatchingRecogniser
 from PIL import Image
 from support.fakes.faces import CREATED_AT, FACES, image_file

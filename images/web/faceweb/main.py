@@ -52,6 +52,7 @@ def main() -> int:
         sys.stderr.write(f"faceweb: {error}\n")
         return EXIT_SETTINGS
     logs.configure("web", settings.log_level)
+    log.info("settings", **settings.shown())
     allow_open_files(settings.max_waiting * FILES_PER_REQUEST + OTHER_FILES)
     try:
         # Before anything is received: a second process on the port must not take the first one's replies.

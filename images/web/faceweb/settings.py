@@ -1,12 +1,10 @@
 """The web tier's settings."""
 
-from facecore.settings import AwsSettings
+from facecore.settings import UploadSettings
 from pydantic import Field
 
-MIB = 1024 * 1024
 
-
-class WebSettings(AwsSettings):
+class WebSettings(UploadSettings):
     """What the web tier reads from its environment, once, at start."""
 
     host: str = Field("127.0.0.1", min_length=1, max_length=255)
@@ -15,8 +13,6 @@ class WebSettings(AwsSettings):
     """TCP port to listen on; 0 takes a free one and logs which."""
     reply_queue: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,80}$")
     """Name of the queue on which this host is answered; None for `<ID>-resp-queue`. Several web hosts need one each."""
-    max_upload_bytes: int = Field(10 * MIB, ge=1024, le=100 * MIB)
-    """Largest photograph that is taken, in bytes."""
     upload_timeout_s: float = Field(60, ge=0.1, le=600)
     """Seconds within which an upload must be complete."""
     max_waiting: int = Field(1000, ge=1, le=20_000)

@@ -4,7 +4,7 @@ import asyncio
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from faceweb.settings import MIB
+from facecore.settings import MIB
 
 # An upload over this goes to disk.
 MAX_IN_MEMORY_BYTES = MIB

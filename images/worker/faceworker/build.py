@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from facecore.errors import GalleryError, SettingsError
+from facecore.settings import Model
 
 from faceworker.recogniser import NoopRecogniser, Recogniser, RecogniserOptions, processors
-from faceworker.recogniser.models import Engine, Model, spec
+from faceworker.recogniser.models import Engine, spec
 
 # Modules of an engine are imported by name when a recogniser is built: torch takes seconds and hundreds of megabytes.
 if TYPE_CHECKING:

@@ -19,14 +19,13 @@ from facecore.logs import configure, get_logger
 from facecore.metrics import new_registry, serve
 from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
-from facecore.settings import load
+from facecore.settings import Model, load
 
 from faceworker import build
 from faceworker.gallery_source import FixedRecogniser, GalleryRecogniser, GallerySource
 from faceworker.heartbeat import Heartbeat
 from faceworker.metrics import Metrics
 from faceworker.recogniser import Recogniser
-from faceworker.recogniser.models import Model
 from faceworker.settings import WorkerSettings
 from faceworker.worker import FAILED, RecogniserSource, Worker
 
@@ -61,6 +60,7 @@ def main(environ: Mapping[str, str], make_recogniser: MakeRecogniser = build_rec
         sys.stderr.write(f"faceworker: {error}\n")
         return MISCONFIGURED
     configure("worker", settings.log_level, instance_id=settings.instance_id)
+    _log.info("settings", **settings.shown())
     stopping = threading.Event()
     try:
         with _stopped_by_signals(stopping):

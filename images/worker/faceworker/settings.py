@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Self
 
 from facecore.aws import LONG_POLL_S
-from facecore.settings import AwsSettings
+from facecore.settings import AwsSettings, MetricsSettings, Model, UploadSettings
 from pydantic import Field, model_validator
 
 from faceworker.recogniser import RecogniserOptions, processors
-from faceworker.recogniser.models import Engine, Model, Precision
+from faceworker.recogniser.models import Engine, Precision
 
 # The release that facenet-pytorch itself fetches for pretrained="vggface2".
 FACENET_WEIGHTS_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
 # Pillow warns of a decompression bomb at 89 million pixels; ours stays below.
 MAX_PIXELS = 80_000_000
-MIB = 1024 * 1024
 
 
 class RecogniserSettings(AwsSettings):
@@ -58,7 +57,7 @@ class RecogniserSettings(AwsSettings):
         )
 
 
-class WorkerSettings(RecogniserSettings):
+class WorkerSettings(RecogniserSettings, UploadSettings, MetricsSettings):
     """Everything a worker is told; each field comes from `EFACE_<FIELD>`."""
 
     model: Model = Model.FACENET
@@ -71,11 +70,5 @@ class WorkerSettings(RecogniserSettings):
     """Seconds after which the request of a worker that died is given to another one."""
     request_limit_s: int = Field(300, ge=1, le=3600)
     """Seconds after which a request in hand counts as hung; 300 is how long the web tier waits by default."""
-    max_upload_bytes: int = Field(10 * MIB, ge=1, le=1024 * MIB)
-    """Largest image in bytes that is fetched."""
     gallery_refresh_s: float = Field(30, ge=0, le=86400)
     """Seconds between two looks at whether the gallery changed."""
-    metrics_port: int = Field(0, ge=0, le=65535)
-    """Port of the Prometheus metrics; 0 for none."""
-    metrics_host: str = Field("127.0.0.1", min_length=1)
-    """Address on which the metrics are served."""

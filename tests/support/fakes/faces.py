@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 import numpy as np
+from facecore.settings import Model
 from faceworker.recogniser.gallery import Gallery, normalised
-from faceworker.recogniser.models import Crop, Model, spec
+from faceworker.recogniser.models import Crop, spec
 from faceworker.recogniser.pipeline import Extractor, Face
 from numpy.typing import NDArray
 from PIL import Image

@@ -16,6 +16,12 @@ class ProgramSettings(AwsSettings):
     wait_s: int = Field(5, ge=1, le=20)
 
 
+class TextSettings(AwsSettings):
+    """Settings with any text."""
+
+    text: str
+
+
 class PairedSettings(AwsSettings):
     """Settings whose fields are never right together."""
 
@@ -34,12 +40,26 @@ def test_names_follow_from_the_id() -> None:
 
 def test_fields_come_from_their_variables() -> None:
     environ = {"EFACE_ID": "a1", "EFACE_WAIT_S": "7", "EFACE_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://h:1"}
-    settings = load(ProgramSettings, environ | {"PATH": "/bin", "EFACE_OTHER": "for another program"})
+    settings = load(ProgramSettings, environ | {"PATH": "/bin", "EFACE_POLICY": "for another program"})
     assert (settings.wait_s, settings.region, settings.endpoint_url) == (7, "eu-west-1", "http://h:1")
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
-    assert load(ProgramSettings, {"EFACE_ID": "a1", "EFACE_WAIT_S": ""}).wait_s == 5
+    assert load(ProgramSettings, {"EFACE_ID": "a1", "EFACE_WAIT_S": "", "EFACE_WIAT_S": ""}).wait_s == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("EFACE_WIAT_S", "did you mean EFACE_WAIT_S?"),
+        ("EFACE_POLCY", "did you mean EFACE_POLICY?"),
+        ("EFACE_UNHEARD_OF", "docs/settings.md lists all names"),
+    ],
+)
+def test_a_name_that_no_program_reads_is_refused_with_the_nearest_one(name: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(ProgramSettings, {"EFACE_ID": "a1", name: "sesame"})
+    assert str(caught.value) == f"{name}: no program reads it; {hint}"
 
 
 @pytest.mark.parametrize("deployment_id", ["", "a", "-ab", "Ab", "a_b", "a.b", "a" * 49, "ab\n", "ab/c", "äb"])
@@ -72,6 +92,34 @@ def test_a_wrong_value_is_not_repeated() -> None:
 def test_a_rule_over_several_fields_is_told_without_a_variable() -> None:
     with pytest.raises(SettingsError, match="do not go together"):
         load(PairedSettings, {"EFACE_ID": "ab"})
+
+
+def test_what_is_logged_names_each_variable_and_no_credentials() -> None:
+    environ = {"EFACE_ID": "ab", "AWS_ENDPOINT_URL": "http://user:sesame@host:1/"}
+    shown = load(ProgramSettings, environ).shown()
+    assert shown == {
+        "EFACE_ID": "ab",
+        "EFACE_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": "http://***@host:1/",
+        "EFACE_LOG_LEVEL": "info",
+        "EFACE_WAIT_S": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("https://bucket/weights.pt?X-Amz-Signature=sesame&x=1", "https://bucket/weights.pt?***"),
+        (
+            "EFACE_WEIGHTS_URL=https://me:sesame@h/w?token=sesame\nEFACE_IDLE_S=1",
+            "EFACE_WEIGHTS_URL=https://***@h/w?***\nEFACE_IDLE_S=1",
+        ),
+        ("https://host/a@b", "https://host/a@b"),
+        ("m7i.large", "m7i.large"),
+    ],
+)
+def test_a_url_is_logged_without_its_user_and_query(value: str, shown: str) -> None:
+    assert TextSettings(id="ab", text=value).shown()["EFACE_TEXT"] == shown
 
 
 def test_settings_are_frozen() -> None:

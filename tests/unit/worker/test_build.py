@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from facecore.errors import BadImageError, GalleryError, NoFaceError
+from facecore.settings import Model
 from facelocal.stack import programs
 from facelocal.stack.settings import StackSettings
 from faceworker import build
 from faceworker.recogniser import RecogniserOptions, Recognition
-from faceworker.recogniser.models import SPECS, Crop, Engine, Model
+from faceworker.recogniser.models import SPECS, Crop, Engine
 from faceworker.recogniser.pipeline import MatchingRecogniser
 from support.fakes.faces import colour_extractor, gallery, picture
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from facecore.errors import GalleryError
+from facecore.settings import Model
 from faceworker.enrol.enrolment import MAX_PICTURE_BYTES, Enrolment, enrol, rivals
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 from faceworker.recogniser.pipeline import Face
 from hypothesis import given
 from hypothesis import strategies as st

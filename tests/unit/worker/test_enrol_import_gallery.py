@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from facecore.errors import GalleryError
+from facecore.settings import Model
 from faceworker.enrol.import_gallery import main, read
 from faceworker.recogniser.gallery import decode
-from faceworker.recogniser.models import Model
 from torch import nn
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import onnx
 import pytest
 from facecore.errors import WeightsError
+from facecore.settings import Model
 from faceworker import build
 from faceworker.export.__main__ import main
 from faceworker.export.dlib import rebuilt
 from faceworker.recogniser import RecogniserOptions, networks
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 from faceworker.recogniser.mtcnn import PROPOSAL
 from faceworker.recogniser.networks import EXPORT_FORMAT, FORMAT_KEY, WEIGHTS_KEY
 from faceworker.reference.weights import packaged

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from facecore.errors import GalleryError
+from facecore.settings import Model
 from faceworker.recogniser.gallery import Gallery, check_name, decode, encode, normalised, read
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.lib import format as npy

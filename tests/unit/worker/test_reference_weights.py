@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from facecore.errors import GalleryError, WeightsError
+from facecore.settings import Model
 from faceworker import build
 from faceworker.export.__main__ import main as export
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Crop, Engine, Model, Precision
+from faceworker.recogniser.models import Crop, Engine, Precision
 from faceworker.recogniser.picture import decode
 from faceworker.recogniser.pipeline import Face
 from faceworker.reference.facenet import Embedder, facenet_pytorch, inception

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from facecore.errors import SettingsError
-from facecore.settings import load
+from facecore.settings import Model, load
 from faceworker.recogniser import processors
-from faceworker.recogniser.models import Engine, Model, Precision
+from faceworker.recogniser.models import Engine, Precision
 from faceworker.settings import RecogniserSettings, WorkerSettings
 
 

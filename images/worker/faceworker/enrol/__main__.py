@@ -12,6 +12,7 @@ from pathlib import Path
 
 from facecore import logs
 from facecore.errors import FaceError, GalleryError, SettingsError, WeightsError
+from facecore.settings import Model
 from pydantic import Field
 from tqdm import tqdm
 
@@ -19,7 +20,6 @@ from faceworker import build
 from faceworker.enrol import deliver, load_settings, parsed, tell
 from faceworker.enrol.enrolment import enrol
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Model
 from faceworker.recogniser.pipeline import Extractor
 from faceworker.settings import RecogniserSettings
 

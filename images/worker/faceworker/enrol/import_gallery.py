@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from facecore import logs
 from facecore.errors import FaceError, GalleryError, SettingsError
-from facecore.settings import AwsSettings
+from facecore.settings import AwsSettings, Model
 from numpy.typing import NDArray
 
 from faceworker.enrol import deliver, load_settings, parsed, tell
 from faceworker.recogniser.gallery import MAX_EMBEDDINGS, Gallery, normalised
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _PICKLE = re.compile(r"[^/]+/data\.pkl")

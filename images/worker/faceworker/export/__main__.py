@@ -21,10 +21,10 @@ from pathlib import Path
 import onnx
 from facecore import logs
 from facecore.errors import FaceError, SettingsError, WeightsError
-from facecore.settings import load
+from facecore.settings import Model, load
 
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import SPECS, Engine, Model, Packaged, Precision, spec
+from faceworker.recogniser.models import SPECS, Engine, Packaged, Precision, spec
 from faceworker.recogniser.mtcnn import OUTPUT, PROPOSAL, REFINEMENT
 from faceworker.recogniser.networks import EXPORT_FORMAT, FORMAT_KEY, WEIGHTS_KEY
 from faceworker.reference.weights import located, packaged

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import onnx
 from facecore.errors import WeightsError
+from facecore.settings import Model
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Model, spec
+from faceworker.recogniser.models import spec
 from faceworker.reference.weights import located
 
 OPSET = 17

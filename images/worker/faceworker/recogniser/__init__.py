@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from faceworker.recogniser.models import Engine, Model, Precision, spec
+from facecore.settings import Model
+
+from faceworker.recogniser.models import Engine, Precision, spec
 
 # numpy takes a tenth of a second, which a worker that does no work need not wait for.
 if TYPE_CHECKING:

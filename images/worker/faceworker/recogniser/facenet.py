@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from facecore.settings import Model
 from numpy.typing import NDArray
 from PIL import Image
 
 from faceworker.recogniser import RecogniserOptions, networks
-from faceworker.recogniser.models import Crop, Model
+from faceworker.recogniser.models import Crop
 from faceworker.recogniser.pipeline import Face
 
 

@@ -1,21 +1,11 @@
-"""The choices of a recogniser: model, engine, precision; and the table of the embedders."""
+"""The choices of a recogniser: engine and precision; and the table of the embedders, by their model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from facecore.errors import GalleryError
-
-
-class Model(StrEnum):
-    """What `EFACE_MODEL`, `--model` and galleries name."""
-
-    FACENET = "facenet-vggface2"
-    DLIB = "dlib-resnet-v1"
-    AUTO = "auto"
-    """The model that the gallery was made with; for enrolment, FaceNet if its network is there, else dlib."""
-    NOOP = "noop"
-    """Does no work and answers `unknown`: for measuring the tiers themselves."""
+from facecore.settings import Model
 
 
 class Engine(StrEnum):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dlib
 import numpy as np
 from facecore.errors import WeightsError
+from facecore.settings import Model
 from numpy.typing import NDArray
 from PIL import Image
 
 from faceworker.recogniser import RecogniserOptions
 from faceworker.recogniser.gallery import normalised
-from faceworker.recogniser.models import DLIB_LANDMARKS, Crop, Model, spec
+from faceworker.recogniser.models import DLIB_LANDMARKS, Crop, spec
 from faceworker.recogniser.pipeline import Face
 from faceworker.reference import weights
 

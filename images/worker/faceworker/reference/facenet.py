@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from facecore.settings import Model
 from numpy.typing import NDArray
 from PIL import Image
 
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Crop, Model
+from faceworker.recogniser.models import Crop
 from faceworker.recogniser.mtcnn import MIN_FACE_PX
 from faceworker.recogniser.pipeline import Face
 from faceworker.reference.weights import WeightsSource

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import requests
 from facecore.errors import WeightsError
 from facecore.logs import get_logger
+from facecore.settings import Model
 
 from faceworker.recogniser import RecogniserOptions
-from faceworker.recogniser.models import Model, Packaged, spec
+from faceworker.recogniser.models import Packaged, spec
 
 if TYPE_CHECKING:
     import torch
