@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from facecore.aws import Aws
 from facelocal.emulator import resources
-from facelocal.emulator.settings import EmulatorSettings
+from facelocal.settings import EmulatorSettings
 from support.ground import CREDENTIALS, ROOT, free_port
 
 

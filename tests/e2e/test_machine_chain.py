@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.containers import NETWORK_LABEL
+from facelocal.settings import EmulatorSettings
 from support.aws.cloud import Cloud, until
 from support.ground import CREDENTIALS
 from support.stacks import images as container_images

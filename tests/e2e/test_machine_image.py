@@ -10,8 +10,8 @@ from facecore.aws import Aws
 from facecore.messages import Reply, Request
 from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
-from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.whole_machines import MachineDriver
+from facelocal.settings import EmulatorSettings
 from support.aws.cloud import REGISTRY, Cloud, until
 from support.stacks import images as container_images
 from support.stacks.machine_build import BuiltMachine

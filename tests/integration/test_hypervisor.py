@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from facecore.aws import Aws
-from facelocal.emulator.settings import EmulatorSettings
-from facelocal.hypervisor.ec2 import Ec2
-from facelocal.hypervisor.loop import Hypervisor
+from facelocal.hypervisor.loop import Ec2, Hypervisor
 from facelocal.hypervisor.machines import Machines
 from facelocal.hypervisor.processes import ProcessDriver
+from facelocal.settings import EmulatorSettings
 
 REACHED_IN_S = 20.0
 
@@ -35,7 +34,7 @@ class Machine:
         tags = [{"Key": "Name", "Value": name}, {"Key": "elastic-face:id", "Value": self.settings.id}]
         answer = self.client.run_instances(
             LaunchTemplate={"LaunchTemplateName": f"{self.settings.id}-worker"},
-            UserData=f"# what the worker needs\nTINY={verb}\n",
+            UserData=f"# what the worker needs\nEFACE_TINY={verb}\n",
             MinCount=1,
             MaxCount=1,
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],

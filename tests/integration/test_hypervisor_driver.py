@@ -10,7 +10,7 @@ import docker
 import docker.errors
 import pytest
 from facelocal.hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
-from facelocal.hypervisor.driver import Driver, WorkerState
+from facelocal.hypervisor.machines import Driver, WorkerState
 from facelocal.hypervisor.processes import ProcessDriver
 from support.ground import TESTS
 from support.stacks.compose import require_engine
@@ -49,17 +49,27 @@ def _container_driver(image: str, network: str, folder: Path) -> ContainerDriver
 
 
 def _drivers(make: Callable[[], Driver]) -> Iterator[Callable[[], Driver]]:
-    yield make
-    driver = make()
+    made: list[Driver] = []
+
+    def new() -> Driver:
+        # A hypervisor is restarted when the former one has ended, and with it what that one had begun.
+        for driver in made:
+            driver.close()
+        made.append(make())
+        return made[-1]
+
+    yield new
+    driver = new()
     for instance_id in driver.workers():
         _end(driver, instance_id)
         driver.remove(instance_id)
     _until_forgotten(driver)
+    driver.close()
 
 
 @pytest.fixture(scope="session")
 def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image whose container does what the variable TINY says."""
+    """An image whose container does what the variable EFACE_TINY says."""
     require_engine()
     folder = tmp_path_factory.mktemp("tiny-image")
     (folder / "Dockerfile").write_text(_TINY_DOCKERFILE)
@@ -93,7 +103,7 @@ def _removed(network: Any) -> bool:
 
 
 def _environment(verb: str, instance_id: str = "i-1") -> dict[str, str]:
-    return {"TINY": verb, "EFACE_INSTANCE_ID": instance_id}
+    return {"EFACE_TINY": verb, "EFACE_INSTANCE_ID": instance_id}
 
 
 def _ended(driver: Driver, instance_id: str = "i-1") -> WorkerState:
@@ -168,6 +178,13 @@ def test_a_second_driver_adopts_the_workers_of_the_first(new_driver: Callable[[]
     assert second.workers()["i-1"].running
     assert second.workers()["i-2"].running is False
     assert _end(second, "i-1").running is False
+
+
+def test_a_second_driver_finds_a_worker_that_the_first_one_had_just_begun_to_start(
+    new_driver: Callable[[], Driver],
+) -> None:
+    new_driver().start("i-1", _environment("sleep"))
+    assert new_driver().workers() == {"i-1": WorkerState(running=True)}
 
 
 def test_workers_write_to_a_log_of_their_own(new_driver: Callable[[], Driver], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import base64
 
 from facecore.aws import Aws
 from facelocal.emulator import resources
-from facelocal.emulator.settings import EmulatorSettings
+from facelocal.settings import EmulatorSettings
 from support.ground import ROOT
 
 RESOURCES = ROOT / "deploy/resources.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from facecore.messages import Reply, Request, ResultError
-from facelocal.emulator.settings import EmulatorSettings
+from facelocal.settings import EmulatorSettings
 from support.fakes.web import form
 from support.stacks.web_process import Cloud, anna, raw_post, running
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from facelocal.emulator.settings import EmulatorSettings
+from facelocal.settings import EmulatorSettings
 from support.ground import free_port
 from support.stacks.web_process import Cloud, anna, running
 

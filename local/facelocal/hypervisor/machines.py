@@ -1,10 +1,40 @@
-"""Decides, instance by instance, what the workers on this computer need to match the emulated EC2."""
+"""Decides, instance by instance, what the workers on this computer need to match the emulated EC2.
+
+`Driver` is how it is done: as processes, containers or whole machines.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
-from facelocal.hypervisor.driver import WorkerState
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker that runs, or that ended and was not removed yet."""
+
+    running: bool
+    exit_status: int | None = None
+    """How it ended, negative for a signal; None while it runs and where its end was not seen."""
+
+
+class Driver(Protocol):
+    """Runs one worker per instance. A new driver over the same state finds the workers that an earlier one started."""
+
+    def workers(self) -> dict[str, WorkerState]:
+        """All workers by instance id, those that ended included until they are removed."""
+
+    def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
+        """Starts the instance's worker, which must not run; an ended one is replaced. May return before it runs."""
+
+    def stop(self, instance_id: str) -> None:
+        """Asks the worker to end, and ends it after the grace period. Returns at once; call it until it has ended."""
+
+    def remove(self, instance_id: str) -> None:
+        """Removes a worker that ended; what it logged stays. May return before it is gone."""
+
+    def close(self) -> None:
+        """Completes the starts and removals in progress. Call it last: a new driver does not know of them."""
 
 
 class Step(Enum):
@@ -27,7 +57,7 @@ class _Machine:
 class Machines:
     """The machines' own life: booting, restarting a failed worker, powering off. It knows neither EC2 nor processes.
 
-    Losing it is safe: a machine whose worker runs is taken as booted, all others boot once more.
+    Losing it is safe: a machine whose worker runs counts as booted, all others boot once more.
     """
 
     boot_s: float
@@ -68,21 +98,13 @@ class Machines:
         if worker.running:
             machine.boots_at = now
             return None
-        if worker.exit_status == 0:
-            return self._power_off(instance_id, "the worker is idle")
-        return self._of_failed(instance_id, machine, worker, now)
-
-    def _of_failed(
-        self, instance_id: str, machine: _Machine, worker: WorkerState, now: float
-    ) -> tuple[str, Step, str] | None:
-        if machine.failures + 1 >= self.max_failures:
-            return self._power_off(instance_id, f"the worker failed {machine.failures + 1} times")
+        failures = machine.failures + 1
+        if worker.exit_status == 0 or failures >= self.max_failures:
+            # It is forgotten, so that a start that comes before the next look is a boot like any other.
+            del self._machines[instance_id]
+            idle = worker.exit_status == 0
+            return instance_id, Step.POWER_OFF, "the worker is idle" if idle else f"the worker failed {failures} times"
         if now < machine.boots_at + self.restart_s:
             return None
-        machine.failures += 1
+        machine.failures = failures
         return instance_id, Step.BOOT, f"the worker failed with status {worker.exit_status}"
-
-    def _power_off(self, instance_id: str, reason: str) -> tuple[str, Step, str]:
-        """Forgets the machine, so that a start that comes before the next look is a boot like any other."""
-        del self._machines[instance_id]
-        return instance_id, Step.POWER_OFF, reason

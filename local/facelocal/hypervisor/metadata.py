@@ -37,10 +37,9 @@ class MetadataServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Takes the machine's own connections alone, which come from this address to itself.
-
-        That is what a hop limit of 1 does on EC2: an answer does not get into a container behind the machine.
-        """
+        """Takes the machine's own connections alone."""
+        # They come from this address to itself. On EC2 a hop limit of 1 does the same: an answer gets into no container
+        # behind the machine.
         return bool(client_address[0] == self.server_address[0])
 
 
@@ -107,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: what is asked for is of interest to nobody."""
+        """Logs no request."""
 
 
 def main(environ: Mapping[str, str]) -> int:

@@ -15,7 +15,7 @@ from typing import cast
 import psutil
 from facecore.logs import get_logger
 
-from facelocal.hypervisor.driver import WorkerState
+from facelocal.hypervisor.machines import WorkerState
 
 log = get_logger(__name__)
 
@@ -25,9 +25,7 @@ _STATUS_TIMEOUT_S = 2.0
 class ProcessDriver:
     """Runs each worker as a process of its own, with a log file of its own.
 
-    The processes come from a fork server, so that fifteen workers share the modules (torch's half a gigabyte) and
-    do not spend half a minute of a laptop's cores on importing them. A file per worker tells a later driver its
-    process; psutil's creation time tells that process from another one that got the same number.
+    A file per worker tells a later driver its process.
     """
 
     def __init__(self, run_dir: Path, worker: str, preload: tuple[str, ...], stop_grace_s: float) -> None:
@@ -37,30 +35,46 @@ class ProcessDriver:
         self._log_dir = run_dir / "logs"
         for folder in (self._state_dir, self._log_dir):
             folder.mkdir(parents=True, exist_ok=True)
+        # Forked from one server, fifteen workers share the modules (torch's half a gigabyte), and do not spend half a
+        # minute of a laptop's cores on importing them.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["facelocal.hypervisor.preloaded", worker.partition(":")[0], *preload])
         self._own: dict[str, ForkServerProcess] = {}
         self._kill_at: dict[str, float] = {}
 
     def workers(self) -> dict[str, WorkerState]:
-        """All workers by instance id, those that ended included until they are removed."""
-        return {path.stem: self._state(path.stem) for path in self._state_dir.glob("*.json")}
+        """See Driver."""
+        found = {}
+        for instance_id in [path.stem for path in self._state_dir.glob("*.json")]:
+            running = self._process(instance_id) is not None
+            exit_status = None
+            if not running and (own := self._own.get(instance_id)):
+                # The fork server reports the status a moment after the process is gone.
+                own.join(_STATUS_TIMEOUT_S)
+                exit_status = own.exitcode
+            found[instance_id] = WorkerState(running, exit_status)
+        return found
 
     def start(self, instance_id: str, environment: Mapping[str, str]) -> None:
-        """Starts the instance's worker, which must not run; an ended one is replaced."""
+        """See Driver. The worker runs when this returns."""
         log_file = self._log_dir / f"worker-{instance_id}.log"
         process = self._context.Process(target=_run, args=(self._worker, dict(environment), str(log_file)), daemon=True)
         process.start()
         self._own[instance_id] = process
         self._kill_at.pop(instance_id, None)
         pid = cast(int, process.pid)
-        identity = {"pid": pid, "created_at": _created_at(pid)}
+        try:
+            # It tells the process from a later one that got the same number.
+            created_at = psutil.Process(pid).create_time()
+        except psutil.NoSuchProcess:
+            created_at = None  # it has ended already
+        identity = {"pid": pid, "created_at": created_at}
         temporary = self._state_dir / f"{instance_id}.new"
         temporary.write_text(json.dumps(identity), encoding="utf-8")
         temporary.replace(self._state_dir / f"{instance_id}.json")
 
     def stop(self, instance_id: str) -> None:
-        """Asks the worker to end, and kills it after the grace period. Returns at once; call it until it has ended."""
+        """See Driver."""
         process = self._process(instance_id)
         if process is None:
             return
@@ -72,20 +86,13 @@ class ProcessDriver:
                 process.kill()
 
     def remove(self, instance_id: str) -> None:
-        """Forgets a worker that ended."""
+        """See Driver. The worker is gone when this returns."""
         self._own.pop(instance_id, None)
         self._kill_at.pop(instance_id, None)
         (self._state_dir / f"{instance_id}.json").unlink(missing_ok=True)
 
-    def _state(self, instance_id: str) -> WorkerState:
-        if self._process(instance_id) is not None:
-            return WorkerState(running=True)
-        own = self._own.get(instance_id)
-        if own is None:
-            return WorkerState(running=False)
-        # The fork server tells the status a moment after the process is gone.
-        own.join(_STATUS_TIMEOUT_S)
-        return WorkerState(running=False, exit_status=own.exitcode)
+    def close(self) -> None:
+        """See Driver. Nothing is in progress between two calls."""
 
     def _process(self, instance_id: str) -> psutil.Process | None:
         """The worker's process while it runs."""
@@ -99,14 +106,6 @@ class ProcessDriver:
         except psutil.NoSuchProcess:
             return None
         return process if alive else None
-
-
-def _created_at(pid: int) -> float | None:
-    """Unix time in seconds at which the process was created; None where it has ended already."""
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        return None
 
 
 def _run(worker: str, environment: dict[str, str], log_file: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
 from docker.types import Mount
+from facecore import user_data
 
 from facelocal.hypervisor.containers import InstanceContainers
 from facelocal.hypervisor.metadata import ADDRESS
@@ -20,20 +21,17 @@ if TYPE_CHECKING:
 METADATA_LABEL = "elastic-face.metadata-of"
 """On the container that serves an instance its metadata."""
 ENGINE_FOLDER = "/var/lib/docker"
-_POWERED_OFF = 128 + signal.SIGINT
-"""How the kernel ends the first process of a container that powered itself off."""
+_OF_THE_MACHINE = ("EFACE_INSTANCE_ID", "EFACE_REGION")
+"""What a machine reads from its metadata besides its user data."""
 
 
 def machine_options(disk: str) -> dict[str, Any]:
-    """How a container runs that is a whole machine, as arguments of the Docker client; `disk` is its engine's volume.
-
-    What systemd and an engine need is named, instead of `privileged`: that asks for capabilities which the outer
-    engine may itself not have.
-    """
+    """Arguments of the Docker client for a container that is a whole machine; `disk` is its engine's volume."""
     return {
         "detach": True,
-        # What is written to the console is the container's log.
+        # The container's log is then what the machine writes to its console.
         "tty": True,
+        # What systemd and an engine need, by name: `privileged` asks for capabilities that the outer engine may lack.
         "cap_add": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYSLOG", "SYS_BOOT", "SYS_NICE"],
         "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
         "cgroupns": "host",
@@ -55,7 +53,10 @@ class MachineDriver(InstanceContainers):
     starts again boots afresh.
     """
 
+    # What systemd as a container's first process takes for a halt: see systemd(1), "Signals".
     stop_signal = "SIGRTMIN+3"
+    # How the kernel ends the first process of a container that powered itself off: see reboot(2).
+    powered_off = 128 + signal.SIGINT
 
     def __init__(
         self,
@@ -74,8 +75,7 @@ class MachineDriver(InstanceContainers):
         self._machine_image = machine_image
         self._metadata_image = metadata_image
 
-    def _make(self, instance_id: str, environment: dict[str, str]) -> None:
-        self._discard(instance_id)
+    def _options(self, instance_id: str, environment: dict[str, str]) -> dict[str, Any]:
         ami = self._ami_of(instance_id)
         image, disk, metadata = f"{self._machine_image}:{ami}", self._disk(instance_id), self._metadata(instance_id)
         self._client.containers.run(
@@ -85,37 +85,28 @@ class MachineDriver(InstanceContainers):
             network_mode="none",
             mounts=[Mount("/from", disk_of_ami(ami), read_only=True), Mount("/to", disk)],
         )
-        self._serve_metadata(metadata, instance_id, environment)
-        self._client.containers.run(
-            image,
-            name=self._name(instance_id),
-            labels=self._labels(instance_id),
-            network_mode=f"container:{metadata}",
-            **machine_options(disk),
-        )
-
-    def _serve_metadata(self, name: str, instance_id: str, environment: Mapping[str, str]) -> None:
-        """The machine's network with the metadata service in it, at an address that no other machine sees."""
-        told = ("EFACE_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        variables = {variable: environment[variable] for variable in told} | {
-            "EFACE_INSTANCE_ID": instance_id,
-            "USER_DATA": user_data(environment),
+        told = {
+            name: value
+            for name, value in environment.items()
+            if (name.startswith("EFACE_") and name not in _OF_THE_MACHINE) or name == "AWS_ENDPOINT_URL"
         }
-        endpoint = self._client.api.create_endpoint_config(link_local_ips=[ADDRESS])
+        own = {name: environment[name] for name in ("EFACE_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
         self._client.containers.run(
             self._metadata_image,
             ["facelocal.hypervisor.metadata"],
-            name=name,
+            name=metadata,
             labels={METADATA_LABEL: instance_id},
             detach=True,
-            environment=variables,
+            environment=own | {"EFACE_INSTANCE_ID": instance_id, "USER_DATA": user_data.lines(told)},
             network=self._network,
-            networking_config={self._network: endpoint},
+            # The machine joins this network: at this address no other machine sees the service.
+            networking_config={self._network: self._client.api.create_endpoint_config(link_local_ips=[ADDRESS])},
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             healthcheck={"test": ["NONE"]},
         )
+        return machine_options(disk) | {"image": image, "network_mode": f"container:{metadata}"}
 
     def _discard(self, instance_id: str) -> None:
         super()._discard(instance_id)
@@ -124,21 +115,8 @@ class MachineDriver(InstanceContainers):
         with suppress(docker.errors.NotFound):
             self._client.api.remove_volume(self._disk(instance_id))
 
-    def _exit_status(self, exit_code: int) -> int:
-        return 0 if exit_code == _POWERED_OFF else exit_code
-
     def _metadata(self, instance_id: str) -> str:
         return f"{self._name(instance_id)}-metadata"
 
     def _disk(self, instance_id: str) -> str:
         return f"{self._name(instance_id)}-disk"
-
-
-def user_data(environment: Mapping[str, str]) -> str:
-    """What of a worker's environment comes from the user data, as its lines; the rest is the machine's own."""
-    of_the_machine = ("EFACE_INSTANCE_ID", "EFACE_REGION")
-    return "".join(
-        f"{name}={value}\n"
-        for name, value in environment.items()
-        if (name.startswith("EFACE_") and name not in of_the_machine) or name == "AWS_ENDPOINT_URL"
-    )

@@ -1,4 +1,4 @@
-"""A worker for the hypervisor's tests: it does what the variable TINY says."""
+"""A worker for the hypervisor's tests: it does what the variable EFACE_TINY says."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 def main(environ: Mapping[str, str]) -> int:
     """Sleeps, sleeps through SIGTERM, exits, or dies of a signal."""
-    sys.stderr.write(f"tiny worker {environ['EFACE_INSTANCE_ID']} {environ['TINY']}\n")
+    sys.stderr.write(f"tiny worker {environ['EFACE_INSTANCE_ID']} {environ['EFACE_TINY']}\n")
     sys.stderr.flush()
-    verb, _, argument = environ["TINY"].partition(":")
+    verb, _, argument = environ["EFACE_TINY"].partition(":")
     if verb == "exit":
         return int(argument)
     if verb == "kill":

@@ -15,9 +15,9 @@ import docker
 from docker.types import Mount
 from facecore.aws import Aws
 from facelocal.emulator import resources
-from facelocal.emulator.settings import EmulatorSettings
-from facelocal.hypervisor.driver import WorkerState
+from facelocal.hypervisor.machines import WorkerState
 from facelocal.hypervisor.whole_machines import MachineDriver
+from facelocal.settings import EmulatorSettings
 
 from support.aws.cloud import Cloud, until
 from support.ground import CREDENTIALS

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from facecore import user_data
 from facecore.aws import Aws
 from facelocal.emulator import resources
-from facelocal.emulator.settings import EmulatorSettings
+from facelocal.settings import EmulatorSettings
 
 from support.aws.proxy import Recorder
 from support.ground import TESTS
@@ -149,7 +150,7 @@ def _deployed(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> R
     environment = os.environ | {"EFACE_CACHE_DIR": str(cache)}
     subprocess.run([*command, "--output", str(gallery)], env=environment, check=True, capture_output=True)
     worker = {
-        "AWS_ACCESS_KEY_ID": "worker",
+        "AWS_ENDPOINT_URL": recorder.url,
         "EFACE_MODEL": "dlib-resnet-v1",
         "EFACE_CACHE_DIR": str(cache),
         "EFACE_VISIBILITY_S": "2",
@@ -161,7 +162,7 @@ def _deployed(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> R
         id="recorded",
         endpoint_url=endpoint,
         gallery_file=gallery,
-        worker_environment="\n".join(f"{name}={value}" for name, value in worker.items()),
+        worker_environment=user_data.lines(worker),
     )
     resources.create(Aws(settings), settings)
     ec2 = Aws(settings).client("ec2")
@@ -194,5 +195,7 @@ def _hypervisor(deployment: Run) -> Iterator[subprocess.Popen[bytes]]:
     (folder / "logs").mkdir(parents=True)
     (folder / "workers").mkdir()
     variables = {"EFACE_RUN_DIR": str(folder), "EFACE_BOOT_S": "0.2", "EFACE_PRELOAD": "faceworker.recogniser.dlib"}
-    with deployment.program("hypervisor", "facelocal.hypervisor", **variables) as process:
+    # Its own calls are not recorded: workers have its key, and the recorder as their endpoint by their user data.
+    endpoint = str(deployment.settings.endpoint_url)
+    with deployment.program("facelocal.hypervisor", "worker", AWS_ENDPOINT_URL=endpoint, **variables) as process:
         yield process

@@ -1,8 +1,7 @@
 """The life of a machine: boot, restart after a failure, power-off."""
 
 import pytest
-from facelocal.hypervisor.driver import WorkerState
-from facelocal.hypervisor.machines import Machines, Step
+from facelocal.hypervisor.machines import Machines, Step, WorkerState
 from hypothesis import given
 from hypothesis import strategies as st
 
