@@ -1,4 +1,4 @@
-"""`python -m facedeploy push|preflight|deploy|enroll|destroy`, as `make` runs it."""
+"""`python -m facedeploy push|preflight|deploy|enrol|destroy`, as `make` runs it."""
 
 import os
 import sys
@@ -6,27 +6,27 @@ import sys
 from facecore.errors import FaceError, SettingsError
 from facecore.settings import load
 
-from facedeploy import builds, deployment
+from facedeploy import DeployError
 from facedeploy.account import Account
+from facedeploy.deployment import deploy, wait_until_ready, with_former_choices
 from facedeploy.destroy import destroy
-from facedeploy.enroll import enroll
-from facedeploy.errors import DeployError
+from facedeploy.enrol import enrol
+from facedeploy.images import push, read_images, revision
 from facedeploy.preflight import Verdict, preflight
-from facedeploy.push import push
 from facedeploy.settings import DeploySettings
 
-USAGE = "usage: EFACE_ID=… python -m facedeploy push|preflight|deploy|enroll|destroy\n"
+COMMANDS = ("push", "preflight", "deploy", "enrol", "destroy")
+USAGE = f"usage: EFACE_ID=… python -m facedeploy {'|'.join(COMMANDS)}\n"
 
 
 def main(arguments: list[str]) -> int:
     """Runs the command. Exit status: 0 done, 1 a failure or something missing, 2 wrong usage or settings."""
-    commands = {"push": _push, "preflight": _preflight, "deploy": _deploy, "enroll": _enroll, "destroy": _destroy}
-    if len(arguments) != 1 or arguments[0] not in commands:
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
         sys.stderr.write(USAGE)
         return 2
     try:
         settings = load(DeploySettings, os.environ)
-        commands[arguments[0]](Account(settings, say), settings)
+        run(arguments[0], Account(settings, say), settings)
     except FaceError as error:
         sys.stderr.write(f"{arguments[0]}: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
@@ -39,11 +39,37 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _push(account: Account, settings: DeploySettings) -> None:
-    say(f"wrote {push(account, settings)}")
+def run(command: str, account: Account, settings: DeploySettings) -> None:
+    """Runs one of COMMANDS. Raises DeployError and the AWS errors of `facecore.errors`."""
+    match command:
+        case "push":
+            say(f"wrote {push(account, settings, revision())}")
+        case "preflight":
+            _check(account, settings)
+        case "deploy":
+            _check(account, settings)
+            address = deploy(account, settings)
+            say(f"waiting until {address} is ready")
+            wait_until_ready(address, settings.ready_timeout_s)
+            say(f"""Elastic Face is deployed
+  web     {address}
+  worker  {read_images(settings).worker}
+Enrol:  make enrol-aws EFACE_ID={settings.id} GALLERY=tests/faces/gallery
+Try:    curl -F inputFile=@tests/faces/queries/obama2.jpg {address}""")
+        case "enrol":
+            enrol(account, with_former_choices(account, settings))
+        case "destroy":
+            if not settings.yes:
+                what = "everything" if settings.keep_data == "yes" else "everything, its photographs and galleries too,"
+                sys.stdout.write(f"This removes {what} of {settings.id}. Type its id to go on: ")
+                sys.stdout.flush()
+                if sys.stdin.readline().strip() != settings.id:
+                    raise DeployError("that is not the id, so nothing was removed")
+            destroy(account, settings)
 
 
-def _preflight(account: Account, settings: DeploySettings) -> None:
+def _check(account: Account, settings: DeploySettings) -> None:
+    """Shows what `preflight` finds; raises DeployError if something is missing."""
     missing = []
     for finding in preflight(account, settings):
         say(str(finding))
@@ -51,32 +77,6 @@ def _preflight(account: Account, settings: DeploySettings) -> None:
             missing.append(finding.check)
     if missing:
         raise DeployError(f"not ready: {', '.join(missing)}; nothing was created")
-
-
-def _deploy(account: Account, settings: DeploySettings) -> None:
-    _preflight(account, settings)
-    address = deployment.deploy(account, settings)
-    say(f"waiting until {address} is ready")
-    deployment.wait_until_ready(address, settings.ready_timeout_s)
-    say(f"""Elastic Face is deployed
-  web     {address}
-  worker  {builds.read_images(settings).worker}
-Enrol:  make enroll-aws EFACE_ID={settings.id} GALLERY=tests/faces/gallery
-Try:    curl -F inputFile=@tests/faces/queries/obama2.jpg {address}""")
-
-
-def _enroll(account: Account, settings: DeploySettings) -> None:
-    enroll(account, deployment.with_former_choices(account, settings))
-
-
-def _destroy(account: Account, settings: DeploySettings) -> None:
-    if not settings.yes:
-        what = "everything" if settings.keep_data == "yes" else "everything, its photographs and galleries too,"
-        sys.stdout.write(f"This removes {what} of {settings.id}. Type its id to go on: ")
-        sys.stdout.flush()
-        if sys.stdin.readline().strip() != settings.id:
-            raise DeployError("that is not the id, so nothing was removed")
-    destroy(account, settings)
 
 
 if __name__ == "__main__":

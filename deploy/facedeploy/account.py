@@ -24,37 +24,32 @@ class Account:
     """Calls to AWS with the caller's own credentials. Every method raises the AWS errors of `facecore.errors`."""
 
     def __init__(self, settings: DeploySettings, say: Say, poll_s: float = 2.0) -> None:
-        """`poll_s` seconds pass between two looks at a stack that changes."""
+        """`poll_s` seconds pass between two looks at a changing stack."""
         self._aws = Aws(settings)
         self._poll_s = poll_s
         self._settings = settings
         self.say = say
 
     def client(self, service: str) -> Any:
-        """A client of the service."""
         return self._aws.client(service)
 
     @cached_property
     def ec2(self) -> EC2Client:
-        """EC2."""
         client: EC2Client = self.client("ec2")
         return client
 
     @cached_property
     def ecr(self) -> ECRClient:
-        """The registry."""
         client: ECRClient = self.client("ecr")
         return client
 
     @cached_property
     def s3(self) -> S3Client:
-        """S3."""
         client: S3Client = self.client("s3")
         return client
 
     @cached_property
     def stacks(self) -> Stacks:
-        """CloudFormation."""
         return Stacks(self.client("cloudformation"), self.say, self._poll_s)
 
     @cached_property
@@ -93,7 +88,7 @@ class Account:
             return [one["InstanceId"] for page in pages for group in page["Reservations"] for one in group["Instances"]]
 
     def user_data(self, instance: str) -> str:
-        """What the instance is told at boot, in base64; nothing if empty."""
+        """The instance's user data in base64; empty if it has none."""
         with translated(f"read the user data of {instance}"):
             answer = self.ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
         return answer.get("UserData", {}).get("Value", "")
@@ -104,7 +99,8 @@ class Account:
             self.ec2.terminate_instances(InstanceIds=instances)
 
     def use_latest_launch_template(self) -> None:
-        """Launches are of the launch template's latest version from now on: CloudFormation keeps the default."""
+        """Makes launches use the launch template's latest version."""
+        # CloudFormation adds a version and keeps the default; the controller launches from the default.
         name = f"{self._settings.id}-worker"
         with translated(f"make the latest version of the launch template {name} its default"):
             found = self.ec2.describe_launch_template_versions(LaunchTemplateName=name, Versions=["$Latest"])
@@ -113,12 +109,12 @@ class Account:
                 LaunchTemplateId=latest["LaunchTemplateId"], DefaultVersion=str(latest["VersionNumber"])
             )
 
-    def root_device(self, ami: str) -> tuple[str, int | None]:
-        """Name of the AMI's root device and its size in GiB; None where EC2 does not tell it."""
+    def root_device(self, ami: str) -> tuple[str, str | None]:
+        """Name of the AMI's root device and its size in GiB; None if EC2 does not report it."""
         with translated(f"look at the AMI {ami}"):
             image = self.ec2.describe_images(ImageIds=[ami])["Images"][0]
         name = image["RootDeviceName"]
         sizes = [
             one.get("Ebs", {}).get("VolumeSize") for one in image["BlockDeviceMappings"] if one["DeviceName"] == name
         ]
-        return name, sizes[0] if sizes else None
+        return name, str(sizes[0]) if sizes and sizes[0] else None

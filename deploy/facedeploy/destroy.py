@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from facecore.aws import translated
 from facecore.errors import AwsError, NotFoundError
 
-from facedeploy.errors import DeployError
+from facedeploy import DeployError
+from facedeploy.images import TIERS
 
 if TYPE_CHECKING:
     from facedeploy.account import Account
@@ -26,54 +27,58 @@ def destroy(account: Account, settings: DeploySettings) -> None:
     """
     # The controller goes first: it would replace the workers that go next.
     account.stacks.delete(settings.host_stack)
-    _terminate(account)
+    _terminate_workers(account)
     account.stacks.delete(settings.access_stack)
     account.stacks.delete(settings.network_stack)
+    buckets = (settings.in_bucket, settings.out_bucket, settings.gallery_bucket)
     if settings.keep_data == "yes":
-        _tell_what_is_kept(account, settings)
+        kept = []
+        if account.stacks.status(settings.resources_stack):
+            kept.append(
+                f"{settings.resources_stack}: the buckets {', '.join(buckets)}, the queues, the launch template"
+            )
+        if account.stacks.status(settings.registry_stack):
+            kept.append(f"{settings.registry_stack}: the container images")
+        kept += [f"{image['ImageId']} and its snapshots" for image in _amis(account, settings)]
+        account.say("kept, and paid for as storage:" if kept else "nothing else is left")
+        for line in kept:
+            account.say(f"  {line}")
+        if kept:
+            account.say(f"`make destroy EFACE_ID={settings.id} KEEP_DATA=no` removes that too")
         return
-    for bucket in (settings.in_bucket, settings.out_bucket, settings.gallery_bucket):
-        _empty(account, bucket)
+    # CloudFormation removes neither a bucket nor a repository that holds anything.
+    for bucket in buckets:
+        _empty_bucket(account, bucket)
     account.stacks.delete(settings.resources_stack)
-    for tier in ("web", "worker", "controller"):
+    for tier in TIERS:
         _empty_repository(account, f"{settings.id}/{tier}")
     account.stacks.delete(settings.registry_stack)
     for image in _amis(account, settings):
-        _deregister(account, image)
+        ami = image["ImageId"]
+        snapshots = [device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"] if "Ebs" in device]
+        with translated(f"remove the AMI {ami}"):
+            account.ec2.deregister_image(ImageId=ami)
+            for snapshot in snapshots:
+                account.ec2.delete_snapshot(SnapshotId=snapshot)
+        account.say(f"{ami}: removed, with {len(snapshots)} snapshots")
     account.say(f"nothing of {settings.id} is left")
 
 
-def _terminate(account: Account) -> None:
+def _terminate_workers(account: Account) -> None:
+    """Terminates all workers, those included that come while it waits for the others."""
     deadline = time.monotonic() + _TERMINATION_TIMEOUT_S
-    asked = False
+    said = False
     while alive := account.workers(*_ALIVE):
-        if not asked:
+        if not said:
             account.say(f"terminating {len(alive)} instances")
-        asked = True
+        said = True
         account.terminate(alive)
         if time.monotonic() >= deadline:
             raise DeployError(f"{', '.join(alive)} did not terminate; look at them in the console, then try again")
         time.sleep(_POLL_S)
 
 
-def _tell_what_is_kept(account: Account, settings: DeploySettings) -> None:
-    kept = []
-    if account.stacks.status(settings.resources_stack):
-        buckets = f"{settings.in_bucket}, {settings.out_bucket}, {settings.gallery_bucket}"
-        kept.append(f"{settings.resources_stack}: the buckets {buckets}, the queues, the launch template")
-    if account.stacks.status(settings.registry_stack):
-        kept.append(f"{settings.registry_stack}: the container images")
-    kept.extend(f"{image['ImageId']} and its snapshots" for image in _amis(account, settings))
-    if not kept:
-        account.say("nothing else is left")
-        return
-    account.say("kept, and paid for as storage:")
-    for line in kept:
-        account.say(f"  {line}")
-    account.say(f"`make destroy EFACE_ID={settings.id} KEEP_DATA=no` removes that too")
-
-
-def _empty(account: Account, bucket: str) -> None:
+def _empty_bucket(account: Account, bucket: str) -> None:
     """Removes every version of every object."""
     removed = 0
     try:
@@ -110,13 +115,3 @@ def _amis(account: Account, settings: DeploySettings) -> list[Any]:
     with translated("look for AMIs"):
         images = account.ec2.describe_images(Owners=["self"], Filters=[ours])["Images"]
     return list(images)
-
-
-def _deregister(account: Account, image: Any) -> None:
-    ami = image["ImageId"]
-    snapshots = [device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"] if "Ebs" in device]
-    with translated(f"remove the AMI {ami}"):
-        account.ec2.deregister_image(ImageId=ami)
-        for snapshot in snapshots:
-            account.ec2.delete_snapshot(SnapshotId=snapshot)
-    account.say(f"{ami}: removed, with {len(snapshots)} snapshots")

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from facecore.aws import translated
 from facecore.errors import AccessError, AwsError, NotFoundError, RefusedError
 
-from facedeploy import builds, deployment
-from facedeploy.errors import DeployError
+from facedeploy import DeployError
+from facedeploy.deployment import with_former_choices
+from facedeploy.images import TIERS, read_ami, read_images
 
 if TYPE_CHECKING:
     from facedeploy.account import Account
     from facedeploy.settings import DeploySettings
 
+# Quotas: https://docs.aws.amazon.com/general/latest/gr/ec2-service.html and vpc-service.html
 VCPUS = "L-1216C47A"
-"""Quota of running on-demand instances of the standard families, in virtual processors."""
+"""Running on-demand instances of the standard families, in virtual processors."""
 ADDRESSES = "L-0263D0A3"
 NETWORKS = "L-F678F1CE"
-# https://docs.aws.amazon.com/general/latest/gr/ec2-service.html and vpc-service.html
+# What a change that CloudFormation has not ended ends with.
+_STUCK = ("_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
 
 
 class Verdict(StrEnum):
@@ -45,45 +48,45 @@ class Finding:
 
 
 class MissingError(Exception):
-    """Something is not as it has to be. Control flow: it never leaves this module."""
+    """Something is not as it has to be. It never leaves this module."""
+
+
+Check = Callable[["Account", "DeploySettings"], str]
+"""Returns what a check rests on; raises MissingError, DeployError or an AWS error."""
 
 
 def preflight(account: Account, settings: DeploySettings) -> Iterator[Finding]:
     """All checks, one after the other. Without credentials that work, only the first one is made."""
-    first = _found("credentials", lambda: "{1} of account {0}".format(*account.identity))
+    first = _found("credentials", credentials, account, settings)
     yield first
     if first.verdict is not Verdict.FINE:
         return
-    settings = deployment.with_former_choices(account, settings)
-    checks: dict[str, Callable[[], str]] = {
-        "region": lambda: _region(account, settings),
-        "AMI": lambda: _ami(account, settings),
-        "images": lambda: _images(account, settings),
-        "instance types": lambda: _types(account, settings),
-        "processors": lambda: _processors(account, settings),
-        "addresses": lambda: _addresses(account, settings),
-        "networks": lambda: _networks(account, settings),
-        "buckets": lambda: _buckets(account, settings),
-        "stacks": lambda: _stacks(account, settings),
-    }
-    for name, check in checks.items():
-        yield _found(name, check)
+    settings = with_former_choices(account, settings)
+    for name, check in CHECKS.items():
+        yield _found(name, check, account, settings)
 
 
-def _found(name: str, check: Callable[[], str]) -> Finding:
+def _found(name: str, check: Check, account: Account, settings: DeploySettings) -> Finding:
     try:
-        return Finding(name, Verdict.FINE, check())
+        return Finding(name, Verdict.FINE, check(account, settings))
     except (MissingError, DeployError) as error:
         return Finding(name, Verdict.MISSING, str(error))
     except AwsError as error:
-        # Who may not look at quotas can deploy all the same; who has no credentials cannot.
+        # A caller that may not look at quotas can deploy all the same; one without credentials cannot.
         return Finding(name, Verdict.MISSING if name == "credentials" else Verdict.UNKNOWN, str(error))
 
 
-def _region(account: Account, settings: DeploySettings) -> str:
+def credentials(account: Account, _settings: DeploySettings) -> str:
+    """The caller's credentials work."""
+    number, caller = account.identity
+    return f"{caller} of account {number}"
+
+
+def region(account: Account, settings: DeploySettings) -> str:
+    """The region exists and is turned on in this account."""
     with translated(f"look at the region {settings.region}"):
         regions = account.ec2.describe_regions(AllRegions=True)["Regions"]
-    states = {region["RegionName"]: region.get("OptInStatus", "opt-in-not-required") for region in regions}
+    states = {one["RegionName"]: one.get("OptInStatus", "opt-in-not-required") for one in regions}
     state = states.get(settings.region)
     if state is None:
         raise MissingError(f"there is no region {settings.region}: choose another EFACE_REGION")
@@ -92,27 +95,29 @@ def _region(account: Account, settings: DeploySettings) -> str:
     return settings.region
 
 
-def _ami(account: Account, settings: DeploySettings) -> str:
-    ami = builds.read_ami(settings)
+def ami(account: Account, settings: DeploySettings) -> str:
+    """The AMI exists, is available, and fits the container images."""
+    wanted = read_ami(settings)
     try:
-        with translated(f"look for the AMI {ami}"):
-            images = account.ec2.describe_images(ImageIds=[ami], Owners=["self"])["Images"]
+        with translated(f"look for the AMI {wanted}"):
+            found = account.ec2.describe_images(ImageIds=[wanted], Owners=["self"])["Images"]
     except (NotFoundError, RefusedError) as error:
-        raise MissingError(f"{ami} is not to be had in {settings.region} ({error}): run `make ami`") from error
-    if not images:
-        raise MissingError(f"{ami} is not an AMI of this account in {settings.region}: run `make ami`")
-    image = images[0]
+        raise MissingError(f"{wanted} cannot be read in {settings.region} ({error}): run `make ami`") from error
+    if not found:
+        raise MissingError(f"{wanted} is not an AMI of this account in {settings.region}: run `make ami`")
+    image = found[0]
     if image["State"] != "available":
-        raise MissingError(f"{ami} is {image['State']}: wait until it is available, or run `make ami` again")
+        raise MissingError(f"{wanted} is {image['State']}: wait until it is available, or run `make ami` again")
     if image["Architecture"] != "x86_64":
-        raise MissingError(f"{ami} is of {image['Architecture']}, but the container images are of amd64")
-    return ami
+        raise MissingError(f"{wanted} is of {image['Architecture']}, but the container images are of amd64")
+    return wanted
 
 
-def _images(account: Account, settings: DeploySettings) -> str:
-    images = builds.read_images(settings)
-    for tier in builds.TIERS:
-        _, _, digest = str(getattr(images, tier)).partition("@")
+def images(account: Account, settings: DeploySettings) -> str:
+    """The registry has the three container images."""
+    pushed = read_images(settings)
+    for tier in TIERS:
+        _, _, digest = str(getattr(pushed, tier)).partition("@")
         repository = f"{settings.id}/{tier}"
         try:
             with translated(f"look for the image {digest} in {repository}"):
@@ -124,7 +129,8 @@ def _images(account: Account, settings: DeploySettings) -> str:
     return "all three are in the registry"
 
 
-def _types(account: Account, settings: DeploySettings) -> str:
+def types(account: Account, settings: DeploySettings) -> str:
+    """Enough zones offer all instance types."""
     wanted = f"{settings.instance_types},{settings.web_instance_type}"
     zones = account.zones(wanted)
     if len(zones) < 2:  # noqa: PLR2004  the least that network.yaml takes
@@ -132,7 +138,8 @@ def _types(account: Account, settings: DeploySettings) -> str:
     return f"{wanted} in {len(zones)} zones"
 
 
-def _processors(account: Account, settings: DeploySettings) -> str:
+def processors(account: Account, settings: DeploySettings) -> str:
+    """The quota allows the web host and all workers at once."""
     names = [*settings.instance_types.split(","), settings.web_instance_type]
     with translated("look up the instance types"):
         found = account.ec2.describe_instance_types(InstanceTypes=sorted(set(names)))["InstanceTypes"]  # type: ignore[arg-type]
@@ -149,13 +156,15 @@ def _processors(account: Account, settings: DeploySettings) -> str:
     return f"{needed} of {allowed} virtual processors at most"
 
 
-def _addresses(account: Account, settings: DeploySettings) -> str:
+def addresses(account: Account, settings: DeploySettings) -> str:
+    """An Elastic IP address is left for the web host."""
     with translated("count the Elastic IP addresses"):
         used = len(account.ec2.describe_addresses()["Addresses"])
     return _one_more(account, settings.host_stack, ("ec2", ADDRESSES), used, "Elastic IP addresses")
 
 
-def _networks(account: Account, settings: DeploySettings) -> str:
+def networks(account: Account, settings: DeploySettings) -> str:
+    """A network (VPC) is left."""
     with translated("count the networks"):
         used = len(account.ec2.describe_vpcs()["Vpcs"])
     return _one_more(account, settings.network_stack, ("vpc", NETWORKS), used, "networks (VPCs)")
@@ -176,7 +185,8 @@ def _quota(account: Account, service: str, code: str) -> float:
     return float(quota["Quota"]["Value"])
 
 
-def _buckets(account: Account, settings: DeploySettings) -> str:
+def buckets(account: Account, settings: DeploySettings) -> str:
+    """The buckets' names are free, or this deployment's own."""
     ours = account.stacks.status(settings.resources_stack) is not None
     for bucket in (settings.in_bucket, settings.out_bucket, settings.gallery_bucket):
         try:
@@ -194,7 +204,8 @@ def _buckets(account: Account, settings: DeploySettings) -> str:
     return "there already" if ours else "their names are free"
 
 
-def _stacks(account: Account, settings: DeploySettings) -> str:
+def stacks(account: Account, settings: DeploySettings) -> str:
+    """CloudFormation is done with all stacks."""
     names = (settings.network_stack, settings.resources_stack, settings.access_stack, settings.host_stack)
     states = {name: account.stacks.status(name) for name in names}
     stuck = [f"{name} is {state}" for name, state in states.items() if state and state.endswith(_STUCK)]
@@ -204,4 +215,15 @@ def _stacks(account: Account, settings: DeploySettings) -> str:
     return f"{', '.join(made)} will be updated" if made else "all four will be created"
 
 
-_STUCK = ("_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED")
+CHECKS: dict[str, Check] = {
+    "region": region,
+    "AMI": ami,
+    "images": images,
+    "instance types": types,
+    "processors": processors,
+    "addresses": addresses,
+    "networks": networks,
+    "buckets": buckets,
+    "stacks": stacks,
+}
+"""What is checked once the credentials work, in this order."""

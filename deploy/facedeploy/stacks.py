@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from facecore.aws import translated
 from facecore.errors import AwsError, RefusedError
 
-from facedeploy.errors import DeployError
+from facedeploy import DeployError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -40,11 +40,14 @@ class Stacks:
         stack from being deleted by accident. Raises DeployError where CloudFormation gave up, with its reasons.
         """
         self._clear(name)
-        change_set = self._proposed(name, (TEMPLATES / template).read_text(encoding="utf-8"), parameters)
+        change_set = self._propose(name, (TEMPLATES / template).read_text(encoding="utf-8"), parameters)
         if change_set is None:
             self._say(f"{name}: no change")
             return False
-        self._show(name, change_set["Changes"])
+        self._say(f"{name}: {len(change_set['Changes'])} changes")
+        for change in (one["ResourceChange"] for one in change_set["Changes"]):
+            replaced = ", replaced" if change.get("Replacement") == "True" else ""
+            self._say(f"  {change['Action']:8}{change['LogicalResourceId']} ({change['ResourceType']}{replaced})")
         stack_id = change_set["StackId"]
         known = self._event_ids(stack_id)
         with translated(f"change the stack {name}"):
@@ -62,7 +65,7 @@ class Stacks:
         found = self._described(name)
         if found is None:
             return False
-        # A stack that is gone is known by its id alone.
+        # CloudFormation finds a removed stack by its id alone.
         stack_id = found["StackId"]
         known = self._event_ids(stack_id)
         with translated(f"remove the stack {name}"):
@@ -105,15 +108,15 @@ class Stacks:
         """Removes what is left of a stack whose creation failed."""
         status = self.status(name)
         if status in _LOST:
-            self._say(f"{name}: {status}, so it is removed and made anew")
+            self._say(f"{name}: {status}, so it is removed and made again")
             self.delete(name)
         elif status is not None and status.endswith("_IN_PROGRESS"):
             raise DeployError(
                 f"the stack {name} is {status}: wait until CloudFormation is done with it, then try again"
             )
 
-    def _proposed(self, name: str, body: str, parameters: Mapping[str, str | None]) -> dict[str, Any] | None:
-        """The change set as CloudFormation describes it; None where there is nothing to change."""
+    def _propose(self, name: str, body: str, parameters: Mapping[str, str | None]) -> dict[str, Any] | None:
+        """Makes a change set and returns it as CloudFormation describes it; None if there is nothing to change."""
         known = self.parameters(name)
         change_set = f"deploy-{uuid.uuid4().hex[:12]}"
         given: list[Any] = [
@@ -124,24 +127,21 @@ class Stacks:
             if value is not None or key in known
         ]
         try:
-            return self._asked(name, change_set, body, given)
+            with translated(f"prepare the stack {name}"):
+                self._client.create_change_set(
+                    StackName=name,
+                    ChangeSetName=change_set,
+                    ChangeSetType="UPDATE" if self.status(name) else "CREATE",
+                    TemplateBody=body,
+                    Parameters=given,
+                    Capabilities=["CAPABILITY_NAMED_IAM"],
+                )
+                return self._prepared(name, change_set)
         except RefusedError as error:
-            # moto says so at once.
+            # moto refuses a change set without changes; CloudFormation makes one that fails.
             if any(words in str(error) for words in _NOTHING_TO_DO):
                 return None
             raise
-
-    def _asked(self, name: str, change_set: str, body: str, given: list[Any]) -> dict[str, Any] | None:
-        with translated(f"prepare the stack {name}"):
-            self._client.create_change_set(
-                StackName=name,
-                ChangeSetName=change_set,
-                ChangeSetType="UPDATE" if self.status(name) else "CREATE",
-                TemplateBody=body,
-                Parameters=given,
-                Capabilities=["CAPABILITY_NAMED_IAM"],
-            )
-            return self._prepared(name, change_set)
 
     def _prepared(self, name: str, change_set: str) -> dict[str, Any] | None:
         deadline = time.monotonic() + _TIMEOUT_S
@@ -160,12 +160,6 @@ class Stacks:
             time.sleep(self._poll_s)
         raise DeployError(f"CloudFormation did not prepare the stack {name} in {_TIMEOUT_S:g} s; try again")
 
-    def _show(self, name: str, changes: list[Any]) -> None:
-        self._say(f"{name}: {len(changes)} changes")
-        for change in (one["ResourceChange"] for one in changes):
-            replaced = ", replaced" if change.get("Replacement") == "True" else ""
-            self._say(f"  {change['Action']:8}{change['LogicalResourceId']} ({change['ResourceType']}{replaced})")
-
     def _event_ids(self, stack_id: str) -> frozenset[str]:
         return frozenset(event["EventId"] for event in self._events(stack_id))
 
@@ -175,30 +169,28 @@ class Stacks:
             return [event for page in pages for event in page["StackEvents"]]
 
     def _watched(self, stack_id: str, known: frozenset[str]) -> str | None:
-        """The state that the stack comes to rest in, None where it is gone; tells of its resources until then.
+        """The state that the stack comes to rest in, None if it is gone; reports on its resources until then.
 
         `known` are the events from before the change: the stack's state alone may still be the former one.
         """
-        told = set(known)
+        reported = set(known)
         ended = False
         deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
             status = self.status(stack_id)
             for event in reversed(self._events(stack_id)):
-                if event["EventId"] not in told:
-                    told.add(event["EventId"])
-                    self._tell(event)
-                    ended = ended or _ends_a_change(event)
+                if event["EventId"] in reported:
+                    continue
+                reported.add(event["EventId"])
+                state, reason = event["ResourceStatus"], event.get("ResourceStatusReason")
+                if state.endswith(("_COMPLETE", "_FAILED")):
+                    self._say(f"  {event['LogicalResourceId']} {state}{f': {reason}' if reason else ''}")
+                if event["ResourceType"] == "AWS::CloudFormation::Stack" and not state.endswith("_IN_PROGRESS"):
+                    ended = True
             if status is None or (ended and not status.endswith("_IN_PROGRESS")):
                 return status
             time.sleep(self._poll_s)
         raise DeployError(f"the stack {stack_id} still changes after {_TIMEOUT_S:g} s; look at it in the console")
-
-    def _tell(self, event: Any) -> None:
-        status = event["ResourceStatus"]
-        if status.endswith(("_COMPLETE", "_FAILED")):
-            reason = event.get("ResourceStatusReason")
-            self._say(f"  {event['LogicalResourceId']} {status}{f': {reason}' if reason else ''}")
 
     def _reasons(self, stack_id: str, known: frozenset[str]) -> str:
         reasons = [
@@ -207,9 +199,3 @@ class Stacks:
             if event["ResourceStatus"].endswith("_FAILED") and event["EventId"] not in known
         ]
         return "; ".join(reasons) or "it gives no reason; look at its events in the console"
-
-
-def _ends_a_change(event: Any) -> bool:
-    return event["ResourceType"] == "AWS::CloudFormation::Stack" and not event["ResourceStatus"].endswith(
-        "_IN_PROGRESS"
-    )

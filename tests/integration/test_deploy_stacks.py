@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facedeploy import builds, deployment
+from facecore import user_data
+from facedeploy import DeployError, deployment, images
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
-from facedeploy.errors import DeployError
 from facedeploy.settings import DeploySettings
 from support.aws import localstack
 from support.aws import proxy as aws_proxy
@@ -51,11 +51,11 @@ class Owner:
 
     def build(self, digest: str) -> None:
         registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-        names = {tier: f"{registry}/{self.settings.id}/{tier}@sha256:{digest}" for tier in builds.TIERS}
-        builds.write_images(self.settings, names)
+        names = {tier: f"{registry}/{self.settings.id}/{tier}@sha256:{digest}" for tier in images.TIERS}
+        images.write_images(self.settings, names)
 
     def image(self, name: str) -> str:
-        worker = builds.read_images(self.settings).worker
+        worker = images.read_images(self.settings).worker
         ec2: Any = self.account.ec2
         ami = str(ec2.register_image(Name=f"{self.settings.id}-{name}", RootDeviceName="/dev/xvda")["ImageId"])
         ec2.create_tags(Resources=[ami], Tags=[{"Key": "elastic-face:worker-image", "Value": worker}])
@@ -74,7 +74,7 @@ class Owner:
         return list(self.lines)
 
     def told(self, stack: str, parameter: str) -> dict[str, str]:
-        return builds.decoded(self.account.stacks.parameters(stack)[parameter])
+        return user_data.decode(self.account.stacks.parameters(stack)[parameter])
 
 
 @pytest.fixture

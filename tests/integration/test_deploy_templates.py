@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from facecore import user_data
 from facecore.aws import Aws
-from facedeploy import builds
 from facedeploy.settings import DeploySettings
 from support.aws import moto_account
 
@@ -47,7 +47,7 @@ class Made:
             "stack.yaml",
             Id="props",
             ImageId=ami,
-            WebUserData=builds.encoded(USER_DATA),
+            WebUserData=user_data.encode(USER_DATA),
             WebSubnet=network["WebSubnet"],
             WebSecurityGroup=network["WebSecurityGroup"],
             WebProfile="props-web",
@@ -100,7 +100,7 @@ def test_workers_are_launched_with_their_role_group_and_encrypted_volume(made: M
         WorkerImageId=ami,
         WorkerSecurityGroup=group,
         WorkerVolumeGib="12",
-        WorkerUserData=builds.encoded({"EFACE_ID": "props"}),
+        WorkerUserData=user_data.encode({"EFACE_ID": "props"}),
     )
     found = ec2.describe_launch_template_versions(
         LaunchTemplateId=outputs["WorkerLaunchTemplateId"], Versions=["$Default"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facedeploy import builds
+from facedeploy import images
 from facedeploy.account import Account
 from facedeploy.preflight import Verdict, preflight
 from facedeploy.settings import DeploySettings
@@ -34,7 +34,7 @@ class Candidate:
         self.settings = DeploySettings(id="ready", endpoint_url=moto.url, build_dir=folder)
         self.account = Account(self.settings, lambda _: None)
         self.account.stacks.apply(self.settings.registry_stack, "registry.yaml", {"Id": "ready"})
-        builds.write_images(self.settings, {tier: self._pushed(tier) for tier in builds.TIERS})
+        images.write_images(self.settings, {tier: self._pushed(tier) for tier in images.TIERS})
         ami = moto_account.register_image(self.account.ec2, "ready")
         (folder / "ami.json").write_text(json.dumps({"ami": ami}))
 
@@ -88,8 +88,8 @@ def test_builds_that_were_not_made_are_named_with_their_command(ready: Candidate
 
 
 def test_an_ami_and_an_image_that_are_gone(ready: Candidate) -> None:
-    images = json.loads((ready.settings.build_dir / "images.json").read_text())
-    builds.write_images(ready.settings, images | {"web": f"registry/ready/web@sha256:{'0' * 64}"})
+    pushed = json.loads((ready.settings.build_dir / "images.json").read_text())
+    images.write_images(ready.settings, pushed | {"web": f"registry/ready/web@sha256:{'0' * 64}"})
     missing = ready.missing(ami="ami-0123456789abcdef0")
     assert list(missing) == ["AMI", "images"]
     assert "make ami" in missing["AMI"]

@@ -12,11 +12,10 @@ import httpx
 import numpy as np
 import pytest
 from docker.types import Mount
-from facedeploy import builds, push
+from facedeploy import DeployError, images
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
-from facedeploy.enroll import enroll
-from facedeploy.errors import DeployError
+from facedeploy.enrol import enrol
 from facedeploy.settings import DeploySettings
 from support.aws import moto_account
 from support.aws.moto_account import PASSWORD, MotoAccount
@@ -24,6 +23,7 @@ from support.stacks import images as container_images
 from support.stacks.compose import require_engine
 from support.stacks.embedded import ROOT, free_ports
 
+REVISION = "0123456789ab"
 USERS = "/etc/elastic-face/users"
 
 
@@ -66,10 +66,10 @@ def account(registry: str) -> Iterator[MotoAccount]:
 def test_pushed_images_can_be_pulled_and_enrol_people(account: MotoAccount, registry: str, tmp_path: Path) -> None:
     lines: list[str] = []
     settings = DeploySettings(id="pushed", endpoint_url=account.url, build_dir=tmp_path, model="auto")
-    written = push.push(Account(settings, lines.append), settings)
-    images = json.loads(written.read_text())
-    assert list(images) == ["web", "worker", "controller"]
-    for tier, image in images.items():
+    written = images.push(Account(settings, lines.append), settings, images.revision())
+    pushed = json.loads(written.read_text())
+    assert list(pushed) == ["web", "worker", "controller"]
+    for tier, image in pushed.items():
         repository, _, digest = image.partition("@")
         assert repository == f"{registry}/pushed/{tier}"
         url = f"http://{registry}/v2/pushed/{tier}/manifests/{digest}"
@@ -78,10 +78,10 @@ def test_pushed_images_can_be_pulled_and_enrol_people(account: MotoAccount, regi
         }
         assert httpx.get(url, headers=accept, auth=("AWS", PASSWORD)).status_code == httpx.codes.OK
         assert httpx.get(url, headers=accept).status_code == httpx.codes.UNAUTHORIZED
-    assert builds.read_images(settings) == builds.Images(**images)
+    assert images.read_images(settings) == images.Images(**pushed)
     described = Account(settings, lines.append).ecr.describe_repositories()["repositories"]
     assert {one["repositoryName"]: one["imageTagMutability"] for one in described} == {
-        f"pushed/{tier}": "IMMUTABLE" for tier in images
+        f"pushed/{tier}": "IMMUTABLE" for tier in pushed
     }
     _enrols(account, settings)
 
@@ -93,14 +93,14 @@ def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
     s3.put_bucket_versioning(Bucket=settings.gallery_bucket, VersioningConfiguration={"Status": "Enabled"})
     faces = ROOT / "tests/faces/gallery"
     # As on a machine that did not push it.
-    docker.from_env().images.remove(builds.read_images(settings).worker, force=True)
-    enroll(caller, settings.model_copy(update={"gallery": faces}))
+    docker.from_env().images.remove(images.read_images(settings).worker, force=True)
+    enrol(caller, settings.model_copy(update={"gallery": faces}))
     with np.load(io.BytesIO(s3.get_object(Bucket=settings.gallery_bucket, Key="gallery.npz")["Body"].read())) as made:
         assert set(made["names"]) == {"Barack Obama", "Joe Biden"}
     with pytest.raises(DeployError, match="no folder"):
-        enroll(caller, settings.model_copy(update={"gallery": faces / "nobody"}))
-    with pytest.raises(DeployError, match="nobody was enrolled"):
-        enroll(caller, settings.model_copy(update={"gallery": ROOT / "tests/registry"}))
+        enrol(caller, settings.model_copy(update={"gallery": faces / "nobody"}))
+    with pytest.raises(DeployError, match="no picture was enrolled"):
+        enrol(caller, settings.model_copy(update={"gallery": ROOT / "tests/registry"}))
 
 
 def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_path: Path) -> None:
@@ -113,36 +113,33 @@ def test_an_image_of_this_commit_is_not_pushed_again(account: MotoAccount, tmp_p
         manifest = moto_account.manifest(tier)
         answer = caller.ecr.put_image(repositoryName=f"again/{tier}", imageManifest=manifest, imageTag=tag)
         digests[tier] = answer["image"]["imageId"]["imageDigest"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(push, "_revision", lambda: "0123456789ab")
-        images = json.loads(push.push(caller, settings).read_text())
-    assert {tier: image.partition("@")[2] for tier, image in images.items()} == digests
+    pushed = json.loads(images.push(caller, settings, REVISION).read_text())
+    assert {tier: image.partition("@")[2] for tier, image in pushed.items()} == digests
     assert [line for line in lines if line.endswith("building")] == []
 
 
 def test_a_failed_build_says_what_docker_said(account: MotoAccount, tmp_path: Path) -> None:
-    settings = DeploySettings(id="failed", endpoint_url=account.url, build_dir=tmp_path, model="no-such-model")
+    settings = DeploySettings(id="failed", endpoint_url=account.url, build_dir=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(push, "DOCKERFILES", {"web": "images/web/No-such-file"})
+        patch.setattr(images, "DOCKERFILES", {"web": "images/web/No-such-file"})
         with pytest.raises(DeployError, match=r"build the web image.*\n.*No-such-file"):
-            push.push(Account(settings, lambda _: None), settings)
+            images.push(Account(settings, lambda _: None), settings, REVISION)
     assert not (tmp_path / "images.json").exists()
 
 
 def test_without_docker_it_says_so(account: MotoAccount, tmp_path: Path) -> None:
     settings = DeploySettings(id="nodocker", endpoint_url=account.url, build_dir=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(push, "_revision", lambda: "0123456789ab")
         patch.setenv("PATH", str(tmp_path))
         with pytest.raises(DeployError, match="no docker on this machine"):
-            push.push(Account(settings, lambda _: None), settings)
+            images.push(Account(settings, lambda _: None), settings, REVISION)
 
 
 def test_removal_of_everything_empties_the_registry(account: MotoAccount, tmp_path: Path) -> None:
     settings = DeploySettings(id="emptied", endpoint_url=account.url, build_dir=tmp_path, KEEP_DATA="no")
     caller = Account(settings, lambda _: None, poll_s=0.1)
     caller.stacks.apply(settings.registry_stack, "registry.yaml", {"Id": "emptied"})
-    for tier in builds.TIERS:
+    for tier in images.TIERS:
         manifest = moto_account.manifest(tier)
         caller.ecr.put_image(repositoryName=f"emptied/{tier}", imageManifest=manifest, imageTag="one")
     destroy(caller, settings.model_copy(update={"keep_data": "yes"}))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from facedeploy.errors import DeployError
+from facedeploy import DeployError
 from facedeploy.stacks import Stacks
 
 STACK = "AWS::CloudFormation::Stack"
