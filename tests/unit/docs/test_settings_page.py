@@ -1,7 +1,11 @@
-"""The page of settings says what the settings classes say."""
+"""The page of settings and the lists in compose.yaml say what the settings classes say."""
 
+from pathlib import Path
+
+import pytest
 import settings_table
 
 
-def test_the_page_is_as_the_classes_are() -> None:
-    assert settings_table.TARGET.read_text(encoding="utf-8") == settings_table.text()
+@pytest.mark.parametrize(("file", "text"), settings_table.texts().items(), ids=lambda part: getattr(part, "name", ""))
+def test_the_file_is_as_the_classes_are(file: Path, text: str) -> None:
+    assert file.read_text(encoding="utf-8") == text
