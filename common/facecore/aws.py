@@ -24,6 +24,7 @@ from facecore.errors import (
 )
 from facecore.settings import AwsSettings
 
+# A failing call ends after MAX_ATTEMPTS tries of these lengths and the pauses between them.
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
 LONG_POLL_S = 20
@@ -93,15 +94,16 @@ _NO_CREDENTIALS = (
 
 @functools.cache
 def service_models() -> Loader:
-    """botocore's descriptions of AWS's services, parsed once per process: half the time that a first client takes."""
+    """botocore's descriptions of AWS's services."""
+    # To parse them takes half the time of a first client, so a process does it once.
     return create_loader()
 
 
 class Aws:
     """Makes clients that retry adaptively, give up in bounded time and share pooled connections.
 
-    Credentials come from boto3's own chain: an instance role on EC2, variables elsewhere. Raises AccessError
-    where that chain names a profile that does not exist.
+    Credentials come from boto3's own chain: an instance role on EC2, variables elsewhere. Raises AccessError if that
+    chain names a profile that does not exist.
     """
 
     def __init__(self, settings: AwsSettings) -> None:
@@ -114,11 +116,12 @@ class Aws:
     def client(self, service: str, *, max_connections: int = 10, read_timeout_s: float = READ_TIMEOUT_S) -> Any:
         """A client of `service` ("s3", "sqs", "ec2", …), safe to use from several threads.
 
-        A client that long-polls needs a `read_timeout_s` above the poll's length. Raises SettingsError where
-        the endpoint's URL names no host.
+        A client that long-polls needs a `read_timeout_s` above the poll's length. Raises SettingsError if the
+        endpoint's URL names no host.
         """
         emulated = self._settings.endpoint_url is not None
         config = Config(
+            # Adaptive: it slows down by itself while AWS throttles.
             retries={"mode": "adaptive", "total_max_attempts": MAX_ATTEMPTS},
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=read_timeout_s,
@@ -138,7 +141,7 @@ class Aws:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turns whatever botocore raises inside into one of our errors; `doing` says what was tried on what."""
+    """Turns an error of botocore inside into one of ours; `doing` says what was tried on what."""
     try:
         yield
     except boto.ClientError as error:
@@ -159,6 +162,7 @@ def _of_answer(doing: str, error: boto.ClientError) -> AwsError:
 def _without_answer(doing: str, error: boto.BotoCoreError) -> AwsError:
     if isinstance(error, _NO_CREDENTIALS):
         return AccessError(f"{doing}: {error}")
+    # The adaptive retries' own brake: it has nothing to do with EC2's capacity.
     if isinstance(error, boto.CapacityNotAvailableError):
         return ThrottledError(f"{doing}: {error}")
     if isinstance(error, _NO_ANSWER):

@@ -6,11 +6,11 @@ FaceError                       AwsError marks those that come from AWS (*)
 │   ├── DecodeError             a message that does not follow the contract
 │   ├── EncodeError             a message that cannot be written within the contract's limits
 │   ├── GalleryError            a gallery that cannot be read or does not fit the model
-│   ├── WeightsError            a model's weights cannot be had or are not what they should be
+│   ├── WeightsError            a model's weights cannot be fetched or are not what they should be
 │   ├── NotFoundError        * AWS knows no such object, queue, bucket or instance
-│   ├── AccessError          * AWS does not let us: credentials or permissions
+│   ├── AccessError          * AWS denies the call: credentials or permissions
 │   ├── RefusedError         * AWS refused the call for another reason
-│   └── InputError              the client's input; `code` is the stable word it is told
+│   └── InputError              the client's input; `code` is the stable word in its answer
 │       ├── MissingFileError    missing_file
 │       ├── BadFilenameError    bad_filename
 │       ├── TooLargeError       too_large
@@ -58,11 +58,11 @@ class GalleryError(PermanentError):
 
 
 class WeightsError(PermanentError):
-    """A model's weights cannot be had or are not what they should be."""
+    """A model's weights cannot be fetched or are not what they should be."""
 
 
 class AwsError(FaceError):
-    """Something that AWS said or failed to say; `aws_code` is its error code, empty where no answer came.
+    """Something that AWS said or failed to say; `aws_code` is its error code, empty if no answer came.
 
     `facecore.aws.translated` raises its subclasses, each of them permanent or retryable.
     """
@@ -77,7 +77,7 @@ class NotFoundError(AwsError, PermanentError):
 
 
 class AccessError(AwsError, PermanentError):
-    """AWS does not let us: credentials are missing, wrong, expired, or lack a permission."""
+    """AWS denies the call: credentials are missing, wrong, expired, or lack a permission."""
 
 
 class RefusedError(AwsError, PermanentError):
@@ -85,7 +85,7 @@ class RefusedError(AwsError, PermanentError):
 
 
 class InputError(PermanentError):
-    """The client's input cannot be processed; `code` is the stable word it is told."""
+    """The client's input cannot be processed; `code` is the stable word in its answer."""
 
     code: ClassVar[str]
 
@@ -135,7 +135,7 @@ class CapacityError(AwsError, RetryableError):
 
 
 class DepthUnknownError(RetryableError):
-    """A queue's depth could not be read; it must never be taken for zero."""
+    """A queue's depth could not be read, which must never count as zero."""
 
 
 class OverloadedError(RetryableError):

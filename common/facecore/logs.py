@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+# Their info lines come with each call or request.
 _QUIET = ("botocore", "boto3", "urllib3", "uvicorn.access")
 
 

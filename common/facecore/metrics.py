@@ -22,7 +22,7 @@ def new_registry(program: str, deployment_id: str) -> CollectorRegistry:
 def serve(registry: CollectorRegistry, host: str, port: int) -> None:
     """Serves the registry on http://host:port/metrics from a thread that ends with the process.
 
-    Raises SettingsError where that address cannot be listened on.
+    Raises SettingsError if that address cannot be listened on.
     """
     try:
         start_http_server(port, addr=host, registry=registry)

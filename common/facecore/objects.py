@@ -26,7 +26,7 @@ class StoredObject:
 
 
 class Bucket(Protocol):
-    """What the programs ask of a bucket. Every method raises the AWS errors of `facecore.errors`."""
+    """What the programs use of a bucket. Every method raises the AWS errors of `facecore.errors`."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Bucket(Protocol):
     ) -> str:
         """Stores `content` under `key` and returns its version id.
 
-        Raises RefusedError where the bucket is not versioned, since two uploads of a name would mix.
+        Raises RefusedError if the bucket is not versioned, since two uploads of a name would mix.
         """
 
     def get(self, key: str, *, max_bytes: int, version: str | None = None) -> StoredObject:
@@ -49,7 +49,7 @@ class Bucket(Protocol):
     def download(self, key: str, target: IO[bytes], *, max_bytes: int) -> str:
         """Writes the object's content to `target` and returns its ETag.
 
-        Raises NotFoundError, or TooLargeError over `max_bytes`, and OSError where `target` takes no more.
+        Raises NotFoundError, or TooLargeError over `max_bytes`, and OSError if `target` takes no more.
         """
 
     def etag(self, key: str) -> str:

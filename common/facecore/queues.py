@@ -42,7 +42,7 @@ class Depth:
 
 
 class Queue(Protocol):
-    """What the programs ask of a queue. Every method raises the AWS errors of `facecore.errors`."""
+    """What the programs use of a queue. Every method raises the AWS errors of `facecore.errors`."""
 
     name: str
 
@@ -56,13 +56,13 @@ class Queue(Protocol):
         """
 
     def delete(self, receipts: Sequence[str]) -> None:
-        """Deletes received messages; raises UnavailableError where some of them stay."""
+        """Deletes received messages; raises UnavailableError if some of them stay."""
 
     def extend(self, receipt: str, visibility_s: int) -> None:
         """Keeps a received message hidden for `visibility_s` seconds from now."""
 
     def depth(self) -> Depth:
-        """The queue's depth; raises DepthUnknownError where a number is missing."""
+        """The queue's depth; raises DepthUnknownError if a number is missing."""
 
 
 class SqsQueue:

@@ -18,7 +18,7 @@ _LINE = re.compile(r"(EFACE_[A-Z0-9_]{1,64}|AWS_ENDPOINT_URL)=([ -~]*)")
 
 
 def lines(variables: Mapping[str, str]) -> str:
-    """The variables as `NAME=value` lines; raises SettingsError where a machine would refuse one at boot."""
+    """The variables as `NAME=value` lines; raises SettingsError if a machine would refuse one at boot."""
     text = "".join(f"{name}={value}\n" for name, value in variables.items())
     if parse(text) != dict(variables):
         raise SettingsError("a name or a value of the user data holds a line break, or a name begins with '#'")

@@ -1,4 +1,4 @@
-"""Every `EFACE_*` variable by its reader: what the stacks pass on, and what counts as a typing error.
+"""Every `EFACE_*` variable by its reader: what the stacks pass on, and which names are misspelt.
 
 An image holds its own program alone, so no program can ask the others what they read. This is the one list; a test
 holds it equal to the settings classes and to what the scripts and compose.yaml read.
@@ -148,7 +148,7 @@ LOCAL_WORKERS = (EVERY_PROGRAM | WORKER) - {
 
 
 def complaints(names: Iterable[str], allowed: Collection[str], refusal: str = "no program reads it") -> list[str]:
-    """A sentence for each `EFACE_*` name that is not `allowed`, with the nearest one that is where it is a slip."""
+    """A sentence for each `EFACE_*` name that is not `allowed`, with the nearest allowed one if it looks misspelt."""
     return [
         f"{name}: {refusal}{'' if name in KNOWN else _suggestion(name, allowed)}"
         for name in names

@@ -80,6 +80,15 @@ def with_former_choices(account: Account, settings: DeploySettings) -> DeploySet
     return type(settings).model_validate({name: value for name, value in former.items() if value} | given)
 
 
+def former_user_data(account: Account, stack: str, parameter: str) -> dict[str, str]:
+    """The variables of user data that a stack has, without those that no program reads any more."""
+    former = user_data.decode(account.stacks.parameters(stack).get(parameter, ""))
+    # A program would refuse to start with them.
+    if unknown := [name for name in former if name not in KNOWN and name.startswith("EFACE_")]:
+        account.say(f"{stack}: no program reads {', '.join(unknown)} any more; removed from the user data")
+    return {name: value for name, value in former.items() if name not in unknown}
+
+
 def worker_environment(settings: DeploySettings, images: Images, former: Mapping[str, str]) -> dict[str, str]:
     """User data of the workers; the lines of `former`, which they had until now, stay unless others are chosen."""
     told = {
@@ -119,15 +128,6 @@ def web_environment(
     return {name: value for name, value in told.items() if value}
 
 
-def _former_user_data(account: Account, stack: str, parameter: str) -> dict[str, str]:
-    """The variables of user data that a stack has, without those that no program reads any more."""
-    former = user_data.decode(account.stacks.parameters(stack).get(parameter, ""))
-    # A program would refuse to start with them.
-    if unknown := [name for name in former if name not in KNOWN and name.startswith("EFACE_")]:
-        account.say(f"{stack}: no program reads {', '.join(unknown)} any more; removed from the user data")
-    return {name: value for name, value in former.items() if name not in unknown}
-
-
 def _chosen(settings: DeploySettings, field: str) -> str | None:
     """The setting's value if it was given: the stack keeps its own otherwise."""
     return str(getattr(settings, field)) if field in settings.model_fields_set else None
@@ -154,7 +154,7 @@ def _make_network(account: Account, settings: DeploySettings) -> dict[str, str]:
 
 def _make_resources(account: Account, settings: DeploySettings, build: _Build, network: Mapping[str, str]) -> str:
     """Makes what holds data, and returns the id of the workers' launch template."""
-    former = _former_user_data(account, settings.resources_stack, "WorkerUserData")
+    former = former_user_data(account, settings.resources_stack, "WorkerUserData")
     told = user_data.encode(worker_environment(settings, build.images, former))
     preferred = settings.instance_types.split(",")[0] if _chosen(settings, "instance_types") else None
     account.stacks.apply(
@@ -201,7 +201,7 @@ def _grant_access(account: Account, settings: DeploySettings, launch_template: s
 
 def _make_host(account: Account, settings: DeploySettings, build: _Build, network: Mapping[str, str]) -> str:
     """Makes the web host, the logs and the alarms, and returns the host's address."""
-    former = _former_user_data(account, settings.host_stack, "WebUserData")
+    former = former_user_data(account, settings.host_stack, "WebUserData")
     account.stacks.apply(
         settings.host_stack,
         "stack.yaml",

@@ -37,7 +37,7 @@ class Stacks:
         """Makes the stack as the file `template` in deploy/ says; returns whether anything changed.
 
         A parameter that is None keeps its value, or has the template's default in a new stack. `protect` keeps the
-        stack from being deleted by accident. Raises DeployError where CloudFormation gave up, with its reasons.
+        stack from being deleted by accident. Raises DeployError if CloudFormation gave up, with its reasons.
         """
         self._clear(name)
         change_set = self._propose(name, (TEMPLATES / template).read_text(encoding="utf-8"), parameters)
@@ -61,7 +61,7 @@ class Stacks:
         return True
 
     def delete(self, name: str) -> bool:
-        """Removes the stack and returns whether there was one; raises DeployError where something of it stays."""
+        """Removes the stack and returns whether there was one; raises DeployError if something of it stays."""
         found = self._described(name)
         if found is None:
             return False
@@ -79,17 +79,17 @@ class Stacks:
         return True
 
     def status(self, name: str) -> str | None:
-        """The stack's state; None where there is none."""
+        """The stack's state; None if there is none."""
         found = self._described(name)
         return found["StackStatus"] if found else None
 
     def outputs(self, name: str) -> dict[str, str]:
-        """The stack's outputs; none where there is no stack."""
+        """The stack's outputs; none if there is no stack."""
         found = self._described(name) or {}
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
     def parameters(self, name: str) -> dict[str, str]:
-        """The stack's parameters; none where there is no stack."""
+        """The stack's parameters; none if there is no stack."""
         found = self._described(name) or {}
         return {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
 

@@ -102,12 +102,17 @@ def test_a_second_deployment_changes_nothing(owner: Owner) -> None:
 
 def test_what_was_chosen_once_stays_until_another_choice(owner: Owner) -> None:
     owner.deploy(
-        max_instances=3, alarm_email="a@example.org", model="dlib-resnet-v1", worker_environment="EFACE_IDLE_S=9"
+        max_instances=3,
+        alarm_email="a@example.org",
+        model="dlib-resnet-v1",
+        web_environment="EFACE_POLICY=frugal",
+        worker_environment="EFACE_IDLE_S=9",
     )
     # LocalStack 4.14 cannot give an instance other user data, as CloudFormation does; another AMI replaces it.
     said = owner.deploy(oldest_request_s=90, max_instances=4, ami=owner.image("two"))
     assert "  Modify  OldestRequestAlarm (AWS::CloudWatch::Alarm)" in said
-    assert owner.told(owner.settings.id, "WebUserData")["EFACE_MAX_INSTANCES"] == "4"
+    web = owner.told(owner.settings.id, "WebUserData")
+    assert (web["EFACE_MAX_INSTANCES"], web["EFACE_POLICY"]) == ("4", "frugal")
     assert owner.account.stacks.parameters(owner.settings.id)["AlarmEmail"] == "a@example.org"
     worker = owner.told(owner.settings.resources_stack, "WorkerUserData")
     assert worker["EFACE_MODEL"] == "dlib-resnet-v1"

@@ -98,7 +98,7 @@ def _enrols(account: MotoAccount, settings: DeploySettings) -> None:
     with np.load(io.BytesIO(s3.get_object(Bucket=settings.gallery_bucket, Key="gallery.npz")["Body"].read())) as made:
         assert set(made["names"]) == {"Barack Obama", "Joe Biden"}
     with pytest.raises(DeployError, match="no folder"):
-        enrol(caller, settings.model_copy(update={"gallery": faces / "nobody"}))
+        enrol(caller, settings.model_copy(update={"gallery": faces / "missing"}))
     with pytest.raises(DeployError, match="no picture was enrolled"):
         enrol(caller, settings.model_copy(update={"gallery": ROOT / "tests/registry"}))
 

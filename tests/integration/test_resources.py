@@ -2,6 +2,7 @@
 
 import base64
 
+import yaml
 from facecore.aws import Aws
 from facelocal.emulator import resources
 from facelocal.settings import EmulatorSettings
@@ -61,3 +62,25 @@ def test_the_launch_template_names_the_ami_that_is_given(aws_endpoint: str) -> N
     resources.create(Aws(settings), settings)
     versions = Aws(settings).client("ec2").describe_launch_template_versions(LaunchTemplateName="with-ami-worker")
     assert versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]["ImageId"] == "ami-0123456789abcdef0"
+
+
+def test_a_deployment_is_complete_while_its_web_host_runs(deployment: EmulatorSettings) -> None:
+    aws = Aws(deployment)
+    assert resources.are_complete(aws, deployment)
+    ec2 = aws.client("ec2")
+    filters = [{"Name": "tag:elastic-face:id", "Values": [deployment.id]}]
+    [found] = ec2.describe_instances(Filters=filters)["Reservations"]
+    ec2.terminate_instances(InstanceIds=[found["Instances"][0]["InstanceId"]])
+    assert not resources.are_complete(aws, deployment)
+
+
+def test_another_deployment_is_not_complete(deployment: EmulatorSettings) -> None:
+    assert not resources.are_complete(Aws(deployment), deployment.model_copy(update={"id": "another"}))
+
+
+def test_no_queue_has_a_visibility_timeout_of_its_own() -> None:
+    template = yaml.safe_load(RESOURCES.read_text())
+    queues = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::SQS::Queue"]
+    assert len(queues) == 3
+    # Every receive passes one: EFACE_VISIBILITY_S, or the web tier's own.
+    assert not any("VisibilityTimeout" in queue for queue in queues)

@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 AMI_NAME = "elastic-face-worker"
 GALLERY_KEY = "gallery.npz"
+FIRST_CALL_S = 60
+"""LocalStack loads a service at its first call, which takes half a minute on a busy machine."""
 # One resource of the template, its references to parameters replaced.
 Properties = dict[str, Any]
 
@@ -36,7 +38,9 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
     Raises SettingsError if the workers' lines cannot be user data, and the AWS errors of `facecore.errors`.
     """
     template = settings.resources_file.read_text(encoding="utf-8")
-    ec2, s3 = aws.client("ec2"), aws.client("s3")
+    ec2, s3, cloudformation = (
+        aws.client(service, read_timeout_s=FIRST_CALL_S) for service in ("ec2", "s3", "cloudformation")
+    )
     worker = {"EFACE_ID": settings.id} | user_data.parse(settings.worker_environment)
     parameters = {
         "Id": settings.id,
@@ -44,7 +48,7 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
         "WorkerInstanceType": settings.instance_type,
         "WorkerUserData": user_data.encode(worker),
     }
-    _deploy(aws.client("cloudformation"), f"{settings.id}-resources", template, parameters)
+    _deploy(cloudformation, f"{settings.id}-resources", template, parameters)
     for bucket in _resources(template, parameters, "AWS::S3::Bucket"):
         _complete_bucket(s3, bucket)
     for made in _resources(template, parameters, "AWS::EC2::LaunchTemplate"):

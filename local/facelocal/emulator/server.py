@@ -55,7 +55,7 @@ class _Serialised:
 def bind(host: str, port: int, ending: threading.Event) -> Server:
     """A server of S3, SQS, EC2, CloudFormation and what else moto knows, listening but not yet serving.
 
-    Long polls in progress are cut when `ending` is set. Raises OSError where the address is taken.
+    Long polls in progress are cut when `ending` is set. Raises OSError if the address is taken.
     """
     lock = threading.Lock()
     _tune(lock, ending)

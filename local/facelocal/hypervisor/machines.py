@@ -15,7 +15,7 @@ class WorkerState:
 
     running: bool
     exit_status: int | None = None
-    """How it ended, negative for a signal; None while it runs and where its end was not seen."""
+    """How it ended, negative for a signal; None while it runs and if its end was not seen."""
 
 
 class Driver(Protocol):
@@ -84,7 +84,7 @@ class Machines:
         return [step for step in steps if step]
 
     def next_boot(self) -> float | None:
-        """When the next machine will have booted, on the clock of `steps`; None where none boots."""
+        """When the next machine will have booted, on the clock of `steps`; None if none boots."""
         return min((machine.boots_at for machine in self._machines.values() if not machine.booted), default=None)
 
     def _of_running(self, instance_id: str, worker: WorkerState | None, now: float) -> tuple[str, Step, str] | None:

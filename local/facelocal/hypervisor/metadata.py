@@ -16,6 +16,7 @@ from typing import Any
 
 ADDRESS = "169.254.169.254"
 ROLE = "elastic-face"
+# As on EC2, give or take an hour; SDKs fetch new keys before these expire.
 _KEYS_LAST = timedelta(hours=6)
 _MAX_TOKEN_TTL_S = 21_600
 _TOKEN_PATH = "/latest/api/token"  # noqa: S105  a path, no secret
@@ -25,7 +26,7 @@ class MetadataServer(ThreadingHTTPServer):
     """Answers as the instance metadata of one instance, until it is shut down.
 
     `environ` names the instance: EFACE_INSTANCE_ID, EFACE_REGION, USER_DATA, and the keys of its role,
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Raises KeyError where one is missing, OSError where the address is
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Raises KeyError if one is missing, OSError if the address is
     taken.
     """
 
@@ -44,7 +45,7 @@ class MetadataServer(ThreadingHTTPServer):
 
 
 def documents(environ: Mapping[str, str]) -> dict[str, str]:
-    """What there is to read, by path; the user data only where there is any. Raises KeyError as `MetadataServer`."""
+    """The documents by path, with the user data if there is any. Raises KeyError as `MetadataServer`."""
     instance_id, region = environ["EFACE_INSTANCE_ID"], environ["EFACE_REGION"]
     now = datetime.now(UTC)
     keys = {
@@ -110,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Serves until the process is ended; its exit status is 1 where a variable is missing or the address taken."""
+    """Serves until the process is ended; its exit status is 1 if a variable is missing or the address taken."""
     try:
         server = MetadataServer((ADDRESS, 80), environ)
     except KeyError as error:

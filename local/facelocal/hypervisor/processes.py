@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import cast
 
 import psutil
-from facecore.logs import get_logger
 
 from facelocal.hypervisor.machines import WorkerState
-
-log = get_logger(__name__)
 
 _STATUS_TIMEOUT_S = 2.0
 

@@ -71,7 +71,7 @@ def environment(settings: StackSettings, environ: Mapping[str, str], gallery_fil
 
 
 def configuration(run_dir: Path, socket_file: Path) -> configparser.RawConfigParser:
-    """supervisord's configuration: it starts the emulator, and the tiers when it is told to."""
+    """supervisord's configuration: it starts the emulator at once and the tiers on command."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": socket_file, "chmod": "0600"},
         "rpcinterface:supervisor": {

@@ -1,9 +1,13 @@
-"""What machines are told at boot, and what of it stays from one deployment to the next."""
+"""The user data of machines, and what of it stays from one deployment to the next."""
+
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from facecore import user_data
 from facecore.errors import SettingsError
 from facecore.settings import load
-from facedeploy.deployment import web_environment, worker_environment
+from facedeploy.deployment import former_user_data, web_environment, worker_environment
 from facedeploy.images import Images
 from facedeploy.settings import DeploySettings
 
@@ -78,3 +82,30 @@ def test_a_value_of_a_refused_line_is_not_repeated() -> None:
     with pytest.raises(SettingsError) as caught:
         _settings(**{WEB: "PASSWORD=sesame"})
     assert "sesame" not in str(caught.value)
+
+
+@dataclass
+class FakeAccount:
+    """An account whose only stack was made by another version."""
+
+    former: str
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def stacks(self) -> "FakeAccount":
+        return self
+
+    def parameters(self, _name: str) -> dict[str, str]:
+        return {"WebUserData": self.former} if self.former else {}
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_a_former_line_that_no_program_reads_any_more_is_dropped_and_named() -> None:
+    known = {"EFACE_ID": "demo", "AWS_ENDPOINT_URL": "http://host"}
+    account: Any = FakeAccount(user_data.encode(known | {"EFACE_FORMER": "1"}))
+    assert former_user_data(account, "demo", "WebUserData") == known
+    assert account.said == ["demo: no program reads EFACE_FORMER any more; removed from the user data"]
+    first: Any = FakeAccount("")
+    assert (former_user_data(first, "demo", "WebUserData"), first.said) == ({}, [])

@@ -1,4 +1,4 @@
-"""Logs: each event is one JSON line, whoever wrote it."""
+"""Logs: each event is one JSON line, those of third parties included."""
 
 import json
 import logging

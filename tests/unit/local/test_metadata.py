@@ -58,7 +58,7 @@ def test_a_token_has_a_lifetime_within_ec2s_bounds(client: httpx.Client, headers
     assert client.put("/latest/api/token", headers=headers).status_code == 400
 
 
-def test_nobody_but_the_machine_itself_is_answered(client: httpx.Client) -> None:
+def test_only_the_machine_itself_is_answered(client: httpx.Client) -> None:
     from_elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
     with (
         httpx.Client(base_url=client.base_url, transport=from_elsewhere) as other,

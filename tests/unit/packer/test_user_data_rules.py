@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.stacks.machine_script import ReadUserData, reading
 
 ID = "EFACE_ID=t1\n"
-"""A machine wants to know its deployment; lines for a machine that is told it elsewhere need not."""
+"""A machine needs it; `parse` takes lines that are only a part of the user data, too."""
 _TEXT = st.text(st.sampled_from("AZ09_az=# \t\r\x00\x1b\x7f~éż'\"$"), max_size=6)
 _NAMES = st.sampled_from(
     ["EFACE_A", "EFACE_A9_", "EFACE_", "EFACE_a", "AWS_ENDPOINT_URL", "EFACE_INSTANCE_ID", "PATH", ""]
