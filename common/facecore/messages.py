@@ -10,6 +10,7 @@ from typing import Any, Self
 from facecore.errors import RESULT_ERRORS, DecodeError, EncodeError
 
 VERSION = 1
+# The queues' MaximumMessageSize in deploy/resources.yaml.
 MAX_MESSAGE_BYTES = 1024
 MAX_KEY_BYTES = 255
 MAX_SUBJECT_BYTES = 255
@@ -110,6 +111,7 @@ class Reply:
 
 
 def _encode(fields: dict[str, Any], decode: Callable[[str], object]) -> str:
+    # As UTF-8: an escaped name would take up to three times the bytes.
     text = json.dumps({"v": VERSION, **fields}, ensure_ascii=False, separators=(",", ":"))
     try:
         # The sender finds its own mistake here; at the other end it would be a request that is never answered.
@@ -149,12 +151,14 @@ def _text(fields: dict[str, Any], name: str, limit_bytes: int) -> str:
 
 def _number(fields: dict[str, Any], name: str) -> float:
     value = fields.get(name)
+    # To Python a bool is an int.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError(f"field {name!r} of a message is not a number: {value!r}")
     try:
         number = float(value)
     except OverflowError as error:
         raise DecodeError(f"field {name!r} of a message is not a number of a sane size") from error
+    # Python's JSON knows NaN and Infinity.
     if not math.isfinite(number):
         raise DecodeError(f"field {name!r} of a message is not a finite number")
     return number

@@ -10,6 +10,7 @@ LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.
 
 def new_registry(program: str, deployment_id: str) -> CollectorRegistry:
     """A registry with the process's own figures and `elastic_face_info{program, id}`."""
+    # Not the library's global one, so that tests and programs in one process do not share figures.
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

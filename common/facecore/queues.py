@@ -113,6 +113,7 @@ class SqsQueue:
                     Entries=[{"Id": str(i), "ReceiptHandle": receipt} for i, receipt in enumerate(batch)],
                 )
             if failed := answer.get("Failed"):
+                # Such a batch is an answer without an error.
                 raise UnavailableError(f"{len(failed)} messages stay in the queue {self.name}: {failed}")
 
     def extend(self, receipt: str, visibility_s: int) -> None:

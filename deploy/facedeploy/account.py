@@ -62,6 +62,7 @@ class Account:
     def arn(self, resource: str) -> str:
         """ARN of something in EC2, as "subnet/subnet-1"."""
         number, caller = self.identity
+        # The caller's partition: aws, aws-cn or aws-us-gov.
         return f"arn:{caller.split(':')[1]}:ec2:{self._settings.region}:{number}:{resource}"
 
     def zones(self, instance_types: str) -> list[str]:
@@ -71,6 +72,7 @@ class Account:
             pages = self.ec2.get_paginator("describe_instance_type_offerings").paginate(
                 LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": sorted(wanted)}]
             )
+            # EC2 answers a row for each pair of zone and type.
             offered: dict[str, set[str]] = {}
             for offering in (one for page in pages for one in page["InstanceTypeOfferings"]):
                 offered.setdefault(offering["Location"], set()).add(offering["InstanceType"])

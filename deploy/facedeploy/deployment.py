@@ -41,6 +41,7 @@ def deploy(account: Account, settings: DeploySettings) -> str:
     ami = read_ami(settings)
     build = _Build(read_images(settings), ami, *account.root_device(ami))
     network = _make_network(account, settings)
+    # The permissions name the launch template, and the host has them from its first call on.
     launch_template = _make_resources(account, settings, build, network)
     _grant_access(account, settings, launch_template, network)
     return _make_host(account, settings, build, network)
@@ -54,6 +55,7 @@ def wait_until_ready(address: str, timeout_s: float, poll_s: float = 5.0) -> Non
             with urllib.request.urlopen(f"{address}readyz", timeout=5):  # noqa: S310  the deployment's own address
                 return
         except urllib.error.HTTPError as error:
+            # Its text names the check that fails.
             last = error.read().decode(errors="replace").strip()
         except OSError as error:
             last = str(error)
@@ -110,6 +112,7 @@ def web_environment(
     settings: DeploySettings, images: Images, former: Mapping[str, str], subnets: str
 ) -> dict[str, str]:
     """User data of the web host; `former` as in `worker_environment`, `subnets` separated by commas."""
+    # Defaults come first, so that former lines replace them; what was chosen now comes last.
     choices = {"EFACE_MAX_INSTANCES": str(settings.max_instances), "EFACE_INSTANCE_TYPES": settings.instance_types}
     chosen = {name: value for name, value in choices.items() if name[6:].lower() in settings.model_fields_set}
     told = {

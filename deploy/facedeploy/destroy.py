@@ -57,6 +57,7 @@ def destroy(account: Account, settings: DeploySettings) -> None:
         ami = image["ImageId"]
         snapshots = [device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"] if "Ebs" in device]
         with translated(f"remove the AMI {ami}"):
+            # In this order: a snapshot of a registered AMI cannot be deleted.
             account.ec2.deregister_image(ImageId=ami)
             for snapshot in snapshots:
                 account.ec2.delete_snapshot(SnapshotId=snapshot)
@@ -72,6 +73,7 @@ def _terminate_workers(account: Account) -> None:
         if not said:
             account.say(f"terminating {len(alive)} instances")
         said = True
+        # Again for those that are shutting down: EC2 takes that without complaint.
         account.terminate(alive)
         if time.monotonic() >= deadline:
             raise DeployError(f"{', '.join(alive)} did not terminate; look at them in the console, then try again")

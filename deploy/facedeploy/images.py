@@ -85,7 +85,8 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 def revision() -> str:
-    """The commit; a work tree that differs from it has a revision of its own, since a tag cannot be used twice."""
+    """The commit, with the time added if the work tree differs from it."""
+    # The repositories' tags are immutable, so each state of the work tree needs its own.
     commit = _run("ask git for the commit", ["git", "rev-parse", "--short=12", "HEAD"]).strip()
     changed = _run("ask git for changes", ["git", "status", "--porcelain"]).strip()
     return f"{commit}-changed-{int(time.time())}" if changed else commit
@@ -142,6 +143,7 @@ def _push_tier(account: Account, settings: DeploySettings, tier: str, revision: 
         target = ["--target", "onnx"]
     arguments = [word for name, value in values.items() if value for word in ("--build-arg", f"{name}={value}")]
     account.say(f"{tier}: building {tag}")
+    # The platform is the AMI's; this machine may be of another.
     _run(f"build the {tier} image", ["docker", "build", "--quiet", "--platform", "linux/amd64",
          "--tag", f"{uri}:{tag}", "--file", DOCKERFILES[tier], *target, *arguments, "."])  # fmt: skip
     account.say(f"{tier}: pushing")
@@ -164,5 +166,6 @@ def _run(doing: str, command: list[str], given: str | None = None) -> str:
     except FileNotFoundError as error:
         raise DeployError(f"cannot {doing}: there is no {command[0]} on this machine; install it") from error
     if done.returncode:
+        # The end of a build's log says what failed.
         raise DeployError(f"cannot {doing}:\n{done.stderr.strip()[-3000:]}")
     return done.stdout

@@ -85,6 +85,7 @@ def credentials(account: Account, _settings: DeploySettings) -> str:
 def region(account: Account, settings: DeploySettings) -> str:
     """The region exists and is turned on in this account."""
     with translated(f"look at the region {settings.region}"):
+        # Without AllRegions those that are turned off are not listed.
         regions = account.ec2.describe_regions(AllRegions=True)["Regions"]
     states = {one["RegionName"]: one.get("OptInStatus", "opt-in-not-required") for one in regions}
     state = states.get(settings.region)
@@ -144,6 +145,7 @@ def processors(account: Account, settings: DeploySettings) -> str:
     with translated("look up the instance types"):
         found = account.ec2.describe_instance_types(InstanceTypes=sorted(set(names)))["InstanceTypes"]  # type: ignore[arg-type]
     sizes: dict[str, int] = {one["InstanceType"]: one["VCpuInfo"]["DefaultVCpus"] for one in found}
+    # All workers may come to be of the largest type, if EC2 is out of the others.
     largest = max(sizes[name] for name in names[:-1])
     needed = settings.max_instances * largest + sizes[names[-1]]
     allowed = int(_quota(account, "ec2", VCPUS))
@@ -195,6 +197,7 @@ def buckets(account: Account, settings: DeploySettings) -> str:
         except NotFoundError:
             continue
         except AccessError as error:
+            # Bucket names are the world's: one that exists and is forbidden is not ours.
             raise MissingError(f"{bucket} belongs to another account: choose another EFACE_ID") from error
         if not ours:
             raise MissingError(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 TEMPLATES = Path(__file__).parents[1]
+# What CloudFormation says of a change set, and of an update, without changes.
 _NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
 _LOST = "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"
 """States of a stack that was never complete: it can only be removed."""
@@ -134,6 +135,7 @@ class Stacks:
                     ChangeSetType="UPDATE" if self.status(name) else "CREATE",
                     TemplateBody=body,
                     Parameters=given,
+                    # access.yaml names its roles.
                     Capabilities=["CAPABILITY_NAMED_IAM"],
                 )
                 return self._prepared(name, change_set)
@@ -153,6 +155,7 @@ class Stacks:
             if status == "CREATE_COMPLETE" and changes:
                 return {**described[0], "Changes": changes}
             if status == "CREATE_COMPLETE" or (status == "FAILED" and any(words in reason for words in _NOTHING_TO_DO)):
+                # A change set that failed is not removed by itself.
                 self._client.delete_change_set(StackName=name, ChangeSetName=change_set)
                 return None
             if status == "FAILED":

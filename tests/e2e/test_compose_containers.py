@@ -8,7 +8,7 @@ from support.stacks.compose import ComposeStack
 from support.stacks.embedded import ROOT
 from support.stacks.stack import Upload, photograph
 
-OURS = ("web", "controller", "hypervisor", "resources", "enroll")
+OURS = ("web", "controller", "hypervisor", "resources", "enrol")
 ROOT_FOR_ITS_SOCKET = "hypervisor"
 SOCKET = "/var/run/docker.sock"
 PUBLISHED = {"web": "8000/tcp", "localstack": "4566/tcp"}
