@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from support.fakes.aws import Clock, FakeBucket, FakeQueue, Journal
 
-SETTINGS = WorkerSettings(id="test", model="noop", instance_id="i-1", max_upload_bytes=100)
+SETTINGS = WorkerSettings(id="test", model="noop", instance_id="i-1", max_upload_bytes=1024)
 PAUSES_UNTIL_GIVING_UP = [0.5, 1, 2, 4, 8, 10, 10]
 
 

@@ -30,8 +30,8 @@ def test_what_ties_the_programs_together_cannot_be_changed_by_the_caller() -> No
 @pytest.mark.parametrize(
     ("variables", "preload"),
     [
-        ({}, "faceworker.preloaded"),
-        ({"EFACE_ENGINE": "torch"}, "faceworker.preloaded_torch"),
+        ({}, "faceworker.recogniser.mtcnn,faceworker.recogniser.dlib"),
+        ({"EFACE_ENGINE": "torch"}, "faceworker.reference.facenet,faceworker.reference.dlib"),
         ({"EFACE_MODEL": "noop"}, ""),
         ({"EFACE_PRELOAD": "json"}, "json"),
     ],

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from facecore.errors import BadImageError, GalleryError, NoFaceError
 from facecore.settings import Model
-from facelocal.stack import programs
-from facelocal.stack.settings import StackSettings
+from facelocal.settings import StackSettings
+from facelocal.stack.supervisor import environment
 from faceworker import build
 from faceworker.recogniser import RecogniserOptions, Recognition
 from faceworker.recogniser.models import SPECS, Crop, Engine
@@ -36,7 +36,7 @@ def test_every_embedder_has_its_module_in_each_wing(model: str, wing: str) -> No
 @pytest.mark.parametrize("engine", Engine)
 def test_the_modules_that_local_workers_share_are_there(engine: Engine) -> None:
     """multiprocessing's fork server passes over a module that it cannot import, and says nothing."""
-    shared = programs.environment(StackSettings(), {"EFACE_ENGINE": engine}, None)["EFACE_PRELOAD"].split(",")
+    shared = environment(StackSettings(), {"EFACE_ENGINE": engine}, None)["EFACE_PRELOAD"].split(",")
     assert all(map(find_spec, shared)), shared
 
 

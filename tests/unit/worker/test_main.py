@@ -24,14 +24,14 @@ def test_wrong_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("error", [GalleryError("of another model"), WeightsError("cannot be fetched")])
-def test_a_start_that_fails_is_one_log_line_and_status_1(
+def test_a_start_that_fails_is_one_log_line_after_the_settings_and_status_1(
     capsys: pytest.CaptureFixture[str], error: GalleryError | WeightsError
 ) -> None:
     def build(_settings: WorkerSettings, _gallery: object) -> NoopRecogniser:
         raise error
 
     assert main(ENVIRON, build) == FAILED
-    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    (_settings, line) = map(json.loads, capsys.readouterr().err.splitlines())
     assert (line["event"], line["error"], line["error_type"]) == ("failed", str(error), type(error).__name__)
     assert "exception" not in line
 

@@ -49,7 +49,7 @@ def test_the_order_is_store_reply_delete_and_the_heartbeat_rests_before_the_dele
         (b"STRANGER", "unknown", None),
         (b"NOISE", "bad_image: not an image", "bad_image"),
         (b"WALL", "no_face: no face was found", "no_face"),
-        (b"x" * 101, "too_large: the image is over 100 bytes", "too_large"),
+        (b"x" * 1025, "too_large: the image is over 1024 bytes", "too_large"),
     ],
 )
 def test_an_image_without_a_subject_is_answered_and_not_retried(
