@@ -9,7 +9,8 @@ from facecore.aws import Aws
 from facecore.errors import DepthUnknownError, NotFoundError, RefusedError, UnavailableError
 from facecore.queues import Depth, SqsQueue
 from facecore.settings import AwsSettings
-from support.fakes.aws import Clock, FakeQueue
+from support.fakes.aws import FakeQueue
+from support.fakes.clock import Clock
 
 
 @dataclass
