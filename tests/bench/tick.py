@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any
 
 from facecontroller.cost import RunningCost
@@ -15,7 +15,9 @@ from facecontroller.metrics import Metrics
 from facecontroller.model import Config, Goal
 from facecore import logs
 from prometheus_client import CollectorRegistry
-from support.fakes.controller import FakeClock, FakeEc2, FakeQueue
+from support.fakes.aws import FakeQueue
+from support.fakes.clock import Clock
+from support.fakes.ec2 import FakeEc2
 from tqdm import tqdm
 
 INSTANCES = 10_000
@@ -25,46 +27,31 @@ TICKS = 20
 class Answers(FakeEc2):
     """An EC2 whose pages are made before: what is measured is what we do with them."""
 
-    def __init__(self, clock: FakeClock, count: int) -> None:
+    def __init__(self, clock: Clock, count: int) -> None:
         super().__init__(clock)
-        at = datetime.fromtimestamp(clock.now - 100, UTC)
-        described = [_described(n, at) for n in range(count)]
-        self.pages: list[dict[str, Any]] = [
-            {"Reservations": [{"Instances": described[first : first + 1000]}]} for first in range(0, count, 1000)
-        ]
+        for n in range(1, count + 1):
+            self.add(f"app-tier-instance-{n}", "running" if n % 10 else "stopped", age_s=100)
+        self._pages: list[dict[str, Any]] = []
 
-    def paginate(self, **_request: Any) -> Any:
-        return iter(self.pages)
-
-
-def _described(n: int, at: datetime) -> dict[str, Any]:
-    return {
-        "InstanceId": f"i-{n:017x}",
-        "ImageId": "ami-1",
-        "ClientToken": f"token-{n // 1000}",
-        "LaunchTime": at,
-        "State": {"Name": "running" if n % 10 else "stopped"},
-        "Tags": [
-            {"Key": "Name", "Value": f"app-tier-instance-{n + 1}"},
-            {"Key": "elastic-face:id", "Value": "local"},
-        ],
-        "BlockDeviceMappings": [{"Ebs": {"AttachTime": at}}],
-    }
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        self._pages = self._pages or [*super().paginate(**request)]
+        return iter(self._pages)
 
 
 def main() -> int:
     """Prints the ticks' times under both policies."""
     logs.configure("bench", "critical")
     for goal in Goal:
-        clock = FakeClock()
-        queue = FakeQueue(20_000)
-        queue.in_flight = 9_000
+        clock = Clock()
+        queue = FakeQueue("requests", clock)
         config = Config(INSTANCES, 300, 300, 86_400, goal)
         metrics = Metrics(CollectorRegistry(), clock)
         fleet = Ec2Fleet(Answers(clock, INSTANCES), "local", "local-worker")
         memory = Memory(estimates=Estimates(1000.0, 1000.0, (25.0,)))
         controller = Controller(queue, fleet, config, metrics, clock, cost=RunningCost(0.1), memory=memory)
-        times_ms = [_tick_ms(controller, queue, clock) for _ in tqdm(range(TICKS), leave=False, disable=None)]
+        times_ms = [
+            _tick_ms(controller, queue, clock, 20_000 - 300 * n) for n in tqdm(range(TICKS), leave=False, disable=None)
+        ]
         print(
             f"{goal}: a tick with {INSTANCES} instances takes {statistics.median(times_ms):.0f} ms of our own time",
             end="",
@@ -73,9 +60,9 @@ def main() -> int:
     return 0
 
 
-def _tick_ms(controller: Controller, queue: FakeQueue, clock: FakeClock) -> float:
-    clock.now += 1
-    queue.demand -= 300
+def _tick_ms(controller: Controller, queue: FakeQueue, clock: Clock, demand: int) -> float:
+    clock.sleep(1)
+    queue.fill(demand - 9_000, 9_000)
     began = time.process_time()
     controller.tick()
     return (time.process_time() - began) * 1000

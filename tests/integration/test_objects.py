@@ -73,8 +73,7 @@ def test_what_is_not_there_is_not_found(bucket: S3Bucket | FakeBucket) -> None:
         bucket.get("there", version=str(uuid.uuid4()), max_bytes=MIB)
 
 
-def test_a_file_is_put_as_it_is_read(deployment: AwsSettings) -> None:
-    bucket = S3Bucket(Aws(deployment).client("s3"), deployment.in_bucket)
+def test_a_file_is_put_as_it_is_read(bucket: S3Bucket | FakeBucket) -> None:
     version = bucket.put("big", io.BytesIO(bytes(MIB)))
     assert len(bucket.get("big", version=version, max_bytes=MIB).content) == MIB
 
@@ -94,8 +93,8 @@ def test_a_bucket_that_does_not_exist_is_not_found(deployment: AwsSettings) -> N
             call()
 
 
-def test_a_bucket_that_answers_passes_its_check(deployment: AwsSettings) -> None:
-    S3Bucket(Aws(deployment).client("s3"), deployment.gallery_bucket).check()
+def test_a_bucket_that_answers_passes_its_check(bucket: S3Bucket | FakeBucket) -> None:
+    bucket.check()
 
 
 @pytest.mark.parametrize("status", [None, "Suspended"])

@@ -1,4 +1,4 @@
-"""Queues: one contract, kept by SQS as the emulator has it and by the fake that unit tests use."""
+"""Queues: one contract, kept by SQS as the emulator has it and by the fake that unit tests and the simulator use."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,8 @@ from facecore.aws import Aws
 from facecore.errors import DepthUnknownError, NotFoundError, RefusedError, UnavailableError
 from facecore.queues import Depth, SqsQueue
 from facecore.settings import AwsSettings
-from support.fakes.aws import Clock, FakeQueue
+from support.fakes.aws import FakeQueue
+from support.fakes.clock import Clock
 
 
 @dataclass
@@ -91,7 +92,48 @@ def test_an_empty_poll_brings_nothing(contract: Contract) -> None:
     assert contract.queue.receive(max_messages=10, wait_s=1) == []
 
 
-def test_deleting_nothing_asks_nobody(contract: Contract) -> None:
+def test_a_poll_waits_for_a_message_that_comes_back(contract: Contract) -> None:
+    contract.queue.send("work")
+    contract.queue.receive(visibility_s=1)
+    (again,) = contract.queue.receive(wait_s=5)
+    assert again.receive_count == 2
+
+
+def test_a_message_is_deleted_after_its_timeout_too(contract: Contract) -> None:
+    contract.queue.send("slow work")
+    (message,) = contract.queue.receive(visibility_s=1)
+    contract.sleep(1.2)
+    contract.queue.delete([message.receipt])
+    assert contract.queue.depth().total == 0
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_a_poll_takes_one_to_ten_messages(contract: Contract, count: int) -> None:
+    with pytest.raises(RefusedError):
+        contract.queue.receive(max_messages=count)
+
+
+def test_a_receipt_that_is_none_is_an_error(contract: Contract) -> None:
+    with pytest.raises(RefusedError):
+        contract.queue.extend("a receipt", 5)
+    with pytest.raises(UnavailableError, match="1 messages stay"):
+        contract.queue.delete(["a receipt"])
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [pytest.param("sqs", marks=pytest.mark.xfail(strict=True, reason="moto 5.2 hides it again")), "fake"],
+    indirect=True,
+)
+def test_a_message_whose_timeout_is_over_cannot_be_extended(contract: Contract) -> None:
+    contract.queue.send("slow work")
+    (message,) = contract.queue.receive(visibility_s=1)
+    contract.sleep(1.2)
+    with pytest.raises(RefusedError):
+        contract.queue.extend(message.receipt, 30)
+
+
+def test_deleting_nothing_makes_no_call(contract: Contract) -> None:
     contract.queue.delete([])
     assert contract.queue.depth().total == 0
 

@@ -1,17 +1,25 @@
-"""SQS and S3 in memory, with a clock of their own; tests/integration checks them against an emulator."""
+"""SQS and S3 in memory, on a virtual clock; tests/integration checks them against an emulator."""
 
 import hashlib
-import itertools
+import heapq
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import IO
 
-from facecore.errors import NotFoundError, RefusedError, TooLargeError
+from facecore.errors import NotFoundError, RefusedError, TooLargeError, UnavailableError
 from facecore.objects import StoredObject
-from facecore.queues import Depth, Message
+from facecore.queues import MAX_BATCH, Depth, Message
+
+from support.fakes.clock import Clock
 
 MAX_MESSAGE_BYTES = 1024
+# Both as deploy/resources.yaml has them.
 MAX_RECEIVES = 3
+DEFAULT_VISIBILITY_S = 30
+READINGS_KEPT = 300
+"""Readings of a depth that a later one can still give."""
 
 
 class Crashed(BaseException):
@@ -19,31 +27,27 @@ class Crashed(BaseException):
 
 
 @dataclass
-class Clock:
-    """Seconds that pass only when they are told to."""
-
-    now_s: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += duration_s
-
-
-@dataclass
 class Journal:
-    """What was done, in order; makes calls fail, and the process crash after a step."""
+    """The calls to fakes, in order. It makes them take time and fail, and the process crash after one of them."""
 
+    clock: Clock | None = None
+    call_s: float = 0.0
+    """What a call takes on the clock. It comes before its effect."""
     steps: list[str] = field(default_factory=list)
+    """The calls that had their effect."""
+    calls: Counter[str] = field(default_factory=Counter)
+    """All calls."""
     failures: dict[str, list[Exception]] = field(default_factory=dict)
     crash_after: int | None = None
     before: Callable[[str], object] = lambda _step: None
     """Called before each step, and may raise."""
 
     def begin(self, step: str) -> None:
-        """Raises what is planned for this step, before it has any effect."""
+        """Lets the call's time pass, and raises what is planned for this step before it has any effect."""
+        self.calls[step] += 1
         self.before(step)
+        if self.clock is not None and self.call_s:
+            self.clock.sleep(self.call_s)
         if planned := self.failures.get(step):
             raise planned.pop(0)
 
@@ -54,16 +58,20 @@ class Journal:
             raise Crashed(step)
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class _Stored:
     body: str
-    visible_s: float
     receives: int = 0
     receipt: str = ""
+    hidden_until: float = 0.0
 
 
 class FakeQueue:
-    """A standard queue with visibility timeouts, long polls and a dead queue, as `facecore.queues.Queue`."""
+    """A standard queue with visibility timeouts, long polls and a dead queue, as `facecore.queues.Queue`.
+
+    `false_zeros`, `lag_s` and `failures` make the next readings of its depth wrong. No operation takes time longer in a
+    longer queue: the simulator sends a million messages.
+    """
 
     def __init__(
         self, name: str, clock: Clock, journal: Journal | None = None, dead: "FakeQueue | None" = None
@@ -72,57 +80,127 @@ class FakeQueue:
         self._clock = clock
         self._journal = journal or Journal()
         self._dead = dead
-        self._messages: list[_Stored] = []
-        self._receipts = itertools.count(1)
+        self._visible: deque[_Stored] = deque()
+        self._hidden: dict[str, _Stored] = {}
+        """By receipt."""
+        self._timeouts: list[tuple[float, str]] = []
+        """A heap of (when a message is visible again, its receipt); void for one that was deleted or extended."""
+        self._receipts = 0
+        self._read: deque[tuple[float, Depth]] = deque(maxlen=READINGS_KEPT)
+        self.failures = 0
+        """Next readings of the depth that fail."""
+        self.false_zeros = 0
+        """Next readings of the depth that find the queue empty."""
+        self.lag_s = 0.0
+        """How old the readings of the depth are."""
+
+    @property
+    def visible(self) -> int:
+        """The true number of visible messages."""
+        self._unhide()
+        return len(self._visible)
+
+    @property
+    def in_flight(self) -> int:
+        """The true number of messages in flight."""
+        self._unhide()
+        return len(self._hidden)
+
+    def bodies(self) -> list[str]:
+        """All messages' bodies, whether visible or in flight."""
+        return [message.body for message in (*self._visible, *self._hidden.values())]
+
+    def fill(self, visible: int, in_flight: int = 0) -> None:
+        """Replaces all messages by so many, of which those in flight stay so."""
+        self._hidden.clear()
+        self._visible = deque(_Stored(f"request {n}") for n in range(visible + in_flight))
+        for _ in range(in_flight):
+            self._take(inf)
 
     def send(self, body: str) -> None:
         self._journal.begin("send")
         if len(body.encode()) > MAX_MESSAGE_BYTES:
             raise RefusedError(f"over {MAX_MESSAGE_BYTES} bytes", aws_code="InvalidParameterValue")
-        self._messages.append(_Stored(body, self._clock.now_s))
+        self._visible.append(_Stored(body))
         self._journal.end("send")
 
-    def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: int | None = None) -> list[Message]:
+    def receive(self, *, max_messages: int = 1, wait_s: int = 0, visibility_s: float | None = None) -> list[Message]:
         self._journal.begin("receive")
-        hidden_s = 30 if visibility_s is None else visibility_s
-        received = self._take(max_messages, hidden_s)
-        if not received and wait_s:
-            until_s = self._clock.now_s + wait_s
-            self._clock.now_s = min([until_s, *(message.visible_s for message in self._messages)])
-            received = self._take(max_messages, hidden_s)
-            if not received:
-                self._clock.now_s = until_s
+        if not 1 <= max_messages <= MAX_BATCH:
+            raise RefusedError(f"not 1 to {MAX_BATCH} messages", aws_code="InvalidParameterValue")
+        hidden_s = DEFAULT_VISIBILITY_S if visibility_s is None else visibility_s
+        until_s = self._clock.now_s + wait_s
+        while not self.visible and self._clock.now_s < until_s:
+            # A message can come by an event of the clock, or back from a timeout.
+            next_at = min(self._clock.next_at, self._timeouts[0][0] if self._timeouts else inf, until_s)
+            self._clock.sleep(max(0.0, next_at - self._clock.now_s))
+        received: list[Message] = []
+        while len(received) < max_messages and self.visible:
+            if (message := self._take(hidden_s)) is not None:
+                received.append(message)
         if received:
             self._journal.end("receive")
         return received
 
-    def _take(self, max_messages: int, hidden_s: int) -> list[Message]:
-        received = []
-        for message in [message for message in self._messages if message.visible_s <= self._clock.now_s]:
-            if self._dead is not None and message.receives >= MAX_RECEIVES:
-                self._messages.remove(message)
-                self._dead.send(message.body)
-            elif len(received) < max_messages:
-                message.receives += 1
-                message.visible_s = self._clock.now_s + hidden_s
-                message.receipt = f"receipt-{next(self._receipts)}"
-                received.append(Message(message.body, message.receipt, message.receives))
-        return received
-
     def delete(self, receipts: Sequence[str]) -> None:
         self._journal.begin("delete")
-        self._messages = [message for message in self._messages if message.receipt not in set(receipts)]
+        if unknown := [receipt for receipt in receipts if not self._is_ours(receipt)]:
+            raise UnavailableError(f"{len(unknown)} messages stay in the queue {self.name}")
+        for receipt in receipts:
+            if self._hidden.pop(receipt, None) is None:
+                # Its timeout is over, so that it may be visible again.
+                self._visible = deque(message for message in self._visible if message.receipt != receipt)
         self._journal.end("delete")
 
-    def extend(self, receipt: str, visibility_s: int) -> None:
+    def extend(self, receipt: str, visibility_s: float) -> None:
         self._journal.begin("extend")
-        for message in self._messages:
-            if message.receipt == receipt:
-                message.visible_s = self._clock.now_s + visibility_s
+        self._unhide()
+        if receipt not in self._hidden:
+            code = "MessageNotInflight" if self._is_ours(receipt) else "ReceiptHandleIsInvalid"
+            raise RefusedError(f"extend a message of the queue {self.name}: {code}", aws_code=code)
+        self._hide(self._hidden[receipt], visibility_s)
 
     def depth(self) -> Depth:
-        visible = sum(message.visible_s <= self._clock.now_s for message in self._messages)
-        return Depth(visible=visible, in_flight=len(self._messages) - visible, delayed=0)
+        self._journal.begin("depth")
+        now = self._clock.now_s
+        self._read.append((now, Depth(visible=self.visible, in_flight=self.in_flight, delayed=0)))
+        if self.failures:
+            self.failures -= 1
+            raise UnavailableError("no answer", aws_code="ServiceUnavailable")
+        if self.false_zeros:
+            self.false_zeros -= 1
+            return Depth(0, 0, 0)
+        past = (depth for at, depth in reversed(self._read) if at <= now - self.lag_s)
+        return next(past, self._read[0][1])
+
+    def _take(self, hidden_s: float) -> Message | None:
+        """The next visible message, hidden from now on; None if it was received too often, and is dead."""
+        stored = self._visible.popleft()
+        if self._dead is not None and stored.receives >= MAX_RECEIVES:
+            self._dead.send(stored.body)
+            return None
+        self._receipts += 1
+        stored.receives += 1
+        stored.receipt = f"{self.name}/{self._receipts}"
+        self._hidden[stored.receipt] = stored
+        self._hide(stored, hidden_s)
+        return Message(stored.body, stored.receipt, stored.receives)
+
+    def _hide(self, stored: _Stored, hidden_s: float) -> None:
+        stored.hidden_until = self._clock.now_s + hidden_s
+        heapq.heappush(self._timeouts, (stored.hidden_until, stored.receipt))
+
+    def _unhide(self) -> None:
+        """Makes those visible whose timeout is over."""
+        while self._timeouts and self._timeouts[0][0] <= self._clock.now_s:
+            at, receipt = heapq.heappop(self._timeouts)
+            if (stored := self._hidden.get(receipt)) is not None and stored.hidden_until <= at:
+                del self._hidden[receipt]
+                self._visible.append(stored)
+
+    def _is_ours(self, receipt: str) -> bool:
+        name, _, number = receipt.rpartition("/")
+        return name == self.name and number.isdecimal() and int(number) <= self._receipts
 
 
 class FakeBucket:
@@ -137,7 +215,7 @@ class FakeBucket:
     def put(
         self,
         key: str,
-        content: bytes,
+        content: bytes | IO[bytes],
         *,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
@@ -145,7 +223,8 @@ class FakeBucket:
         self._journal.begin("put")
         versions = self._versions.setdefault(key, {})
         version = f"v{len(versions) + 1}"
-        versions[version] = StoredObject(content, f'"{hashlib.sha256(content).hexdigest()}"')
+        data = content if isinstance(content, bytes) else content.read()
+        versions[version] = StoredObject(data, f'"{hashlib.sha256(data).hexdigest()}"')
         self.metadata[key] = {"content-type": content_type, **(metadata or {})}
         self._journal.end("put")
         return version
@@ -166,6 +245,9 @@ class FakeBucket:
     def etag(self, key: str) -> str:
         self._journal.begin("etag")
         return self._stored(key, None).etag
+
+    def check(self) -> None:
+        self._journal.begin("check")
 
     def _stored(self, key: str, version: str | None) -> StoredObject:
         versions = self._versions.get(key, {})

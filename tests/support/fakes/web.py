@@ -21,7 +21,8 @@ from faceweb.settings import WebSettings
 from faceweb.workers import Workers
 from prometheus_client import CollectorRegistry
 
-from support.fakes.aws import Clock, FakeBucket, FakeQueue, Journal
+from support.fakes.aws import FakeBucket, FakeQueue, Journal
+from support.fakes.clock import Clock
 
 T = TypeVar("T")
 Worker = Callable[[Request], list[str]]

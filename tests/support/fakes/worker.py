@@ -14,9 +14,11 @@ from faceworker.settings import WorkerSettings
 from faceworker.worker import Worker
 from prometheus_client import CollectorRegistry
 
-from support.fakes.aws import Clock, FakeBucket, FakeQueue, Journal
+from support.fakes.aws import FakeBucket, FakeQueue, Journal
+from support.fakes.clock import Clock
 
 SETTINGS = WorkerSettings(id="test", model="noop", instance_id="i-1", max_upload_bytes=1024)
+CALL_S = 0.1
 PAUSES_UNTIL_GIVING_UP = [0.5, 1, 2, 4, 8, 10, 10]
 
 
@@ -76,7 +78,8 @@ class World:
     """What a worker sees of AWS, all in memory."""
 
     def __init__(self) -> None:
-        self.clock, self.journal, self.stopping = Clock(), Journal(), NotedStop()
+        self.clock, self.stopping = Clock(), NotedStop()
+        self.journal = Journal(self.clock, CALL_S)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.dead = FakeQueue("test-dead-queue", self.clock)

@@ -13,7 +13,8 @@ from facecontroller.model import Actions, Launch, Order, Rename
 from facecontroller.settings import Settings
 from facecore.settings import load
 from structlog.testing import capture_logs
-from support.fakes.controller import FakeClock, FakeEc2
+from support.fakes.clock import Clock
+from support.fakes.ec2 import FakeEc2
 
 NOW = 1_000_000.0
 CASE = {"observation": {"taken_at": 1000, "demand": 20, "image": "ami", "instances": []}}
@@ -54,7 +55,7 @@ def test_explain_has_the_defaults_of_the_settings() -> None:
 
 
 def test_a_dry_run_looks_and_changes_nothing() -> None:
-    ec2 = FakeEc2(FakeClock(NOW))
+    ec2 = FakeEc2(Clock(NOW))
     fleet = Ec2Fleet(ec2, "local", "local-worker")
     stopped = ec2.add("app-tier-instance-1", "stopped")
     dry = DryRunFleet(fleet)

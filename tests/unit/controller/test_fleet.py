@@ -4,14 +4,15 @@ import pytest
 from facecontroller.fleet import Ec2Fleet, client_token
 from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
 from facecore.errors import RefusedError
-from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2
+from support.fakes.clock import Clock
+from support.fakes.ec2 import LOST_ANSWER, FakeEc2
 
 NOW = 1_000_000.0
 
 
 @pytest.fixture
 def ec2() -> FakeEc2:
-    return FakeEc2(FakeClock(NOW))
+    return FakeEc2(Clock(NOW))
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_it_reads_every_page(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
 
 
 def test_an_instance_is_as_old_as_its_volume_though_it_was_started_later(ec2: FakeEc2, fleet: Ec2Fleet) -> None:
-    ec2.machines[ec2.add("app-tier-instance-1", "running", age_s=500)].launched_at = NOW - 7
+    ec2.add("app-tier-instance-1", "running", age_s=500, started_s=7)
     (seen,) = fleet.look(NOW).instances
     assert (seen.created_at, seen.started_at) == (NOW - 500, NOW - 7)
 

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 from facecontroller.lease import RENEW_S, STAND_BY_S, TERM_S, NoLease, S3Lease
-from support.fakes.controller import FakeClock, FakeLeaseBucket
+from support.fakes.clock import Clock
+from support.fakes.lease import FakeLeaseBucket
 
 
 class Pair:
     """Two controllers and one bucket."""
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
+        self.clock = Clock()
         self.s3 = FakeLeaseBucket(self.clock)
         self.first, self.second = self.lease("first"), self.lease("second")
 
@@ -20,7 +21,7 @@ class Pair:
         return S3Lease(s3, "local-gallery-bucket", owner, self.clock)
 
     def pass_s(self, seconds: float) -> tuple[bool, bool]:
-        self.clock.now += seconds
+        self.clock.sleep(seconds)
         return self.first.acquire()[0], self.second.acquire()[0]
 
 
@@ -37,7 +38,7 @@ def test_it_costs_one_call_every_ten_seconds(pair: Pair) -> None:
     calls = []
     for _ in range(int(3 * RENEW_S)):
         calls.append(pair.first.acquire()[1])
-        pair.clock.now += 1
+        pair.clock.sleep(1)
     assert sum(calls) == 3
     assert max(calls) == 1
 
@@ -46,7 +47,7 @@ def test_the_second_takes_over_once_the_first_is_silent_for_a_term(pair: Pair) -
     pair.pass_s(1)
     waited_s = 0.0
     while not pair.second.acquire()[0]:
-        pair.clock.now += 1
+        pair.clock.sleep(1)
         waited_s += 1
     assert TERM_S <= waited_s <= TERM_S + STAND_BY_S + 1
     assert pair.pass_s(1) == (False, True)
@@ -84,13 +85,13 @@ def test_without_s3_it_ends_before_another_can_have_it(pair: Pair) -> None:
 def test_an_answer_without_a_date_lets_no_other_take_over(pair: Pair) -> None:
     pair.first.acquire()
     pair.s3.tells_date = False
-    pair.clock.now += 10 * TERM_S
+    pair.clock.sleep(10 * TERM_S)
     assert not pair.second.acquire()[0]
 
 
 def test_a_lease_that_another_took_is_lost(pair: Pair) -> None:
     pair.first.acquire()
-    pair.clock.now += 2 * TERM_S
+    pair.clock.sleep(2 * TERM_S)
     assert pair.second.acquire()[0]
     assert pair.first.acquire() == (False, 2)
 

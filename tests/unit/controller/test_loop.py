@@ -13,18 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
-from support.fakes.controller import FakeClock, FakeEc2, FakeQueue
+from support.fakes.aws import FakeQueue, Journal
+from support.fakes.clock import Clock
+from support.fakes.ec2 import FakeEc2
 
 CONFIG = Config(max_instances=15, boot_timeout_s=300, reap_after_s=300, max_age_s=86_400)
+CALL_S = 0.05
 
 
 class Bench:
     """A controller with everything around it."""
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.ec2 = FakeEc2(self.clock)
-        self.queue = FakeQueue()
+        self.clock = Clock()
+        self.ec2 = FakeEc2(self.clock, Journal(self.clock, CALL_S))
+        self.queue = FakeQueue("requests", self.clock, Journal(self.clock, CALL_S))
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, self.clock)
         fleet = Ec2Fleet(self.ec2, "local", "local-worker")
@@ -33,7 +36,8 @@ class Bench:
     def ticks(self, count: int) -> list[str]:
         with capture_logs() as lines:
             for _ in range(count):
-                self.clock.now += 1
+                # As the loop does it, a tick begins with each second however long the last one took.
+                self.clock.sleep(1 - self.clock.now_s % 1)
                 self.controller.tick()
         return [line["event"] for line in lines if line["log_level"] != "debug"]
 
@@ -51,13 +55,13 @@ def test_a_quiet_tick_logs_nothing(bench: Bench) -> None:
 
 
 def test_a_burst_is_decided_once_and_logged_once(bench: Bench) -> None:
-    bench.queue.demand = 100
+    bench.queue.fill(100)
     assert bench.ticks(40) == ["decision"]
     assert len(bench.ec2.in_state("running")) == 15
 
 
 def test_a_decision_is_logged_with_its_reason_and_figures(bench: Bench) -> None:
-    bench.queue.demand = 2
+    bench.queue.fill(2)
     with capture_logs() as lines:
         bench.controller.tick()
     assert lines[0] == {
@@ -73,9 +77,9 @@ def test_a_decision_is_logged_with_its_reason_and_figures(bench: Bench) -> None:
 
 
 def test_a_change_of_demand_is_logged_though_nothing_is_done(bench: Bench) -> None:
-    bench.queue.demand = 20
+    bench.queue.fill(20)
     bench.ticks(1)
-    bench.queue.demand = 19
+    bench.queue.fill(19)
     assert bench.ticks(3) == ["decision"]
 
 
@@ -86,7 +90,8 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_ends(bench: Bench) -> No
 
 
 def test_demand_that_cannot_be_read_starts_nothing(bench: Bench) -> None:
-    bench.queue.demand, bench.queue.failures = 5, 1
+    bench.queue.fill(5)
+    bench.queue.failures = 1
     assert not bench.controller.tick()
     assert bench.ec2.calls["run_instances"] == 0
     assert bench.controller.tick()
@@ -95,27 +100,28 @@ def test_demand_that_cannot_be_read_starts_nothing(bench: Bench) -> None:
 
 @pytest.mark.rule(3)
 def test_requests_in_flight_are_demand(bench: Bench) -> None:
-    bench.queue.demand = bench.queue.in_flight = 3
+    bench.queue.fill(0, in_flight=3)
     bench.ticks(1)
     assert (bench.metric("demand"), len(bench.ec2.alive())) == (3, 3)
 
 
 def test_a_failed_launch_is_logged_and_tried_again_later(bench: Bench) -> None:
-    bench.queue.demand = 1
+    bench.queue.fill(1)
     bench.ec2.faults["run_instances"] = ["InternalFailure"]
     assert bench.ticks(3) == ["decision", "action_failed"]
     assert bench.metric("failures_total", code="InternalFailure") == 1
 
 
 def test_the_metrics_follow(bench: Bench) -> None:
-    bench.queue.demand = 20
+    bench.queue.fill(20)
     bench.ticks(1)
     assert (bench.metric("demand"), bench.metric("instances_desired")) == (20, 15)
     assert bench.metric("actions_total", action="launch") == 15
     bench.ticks(1)
     assert (bench.metric("instances_active"), bench.metric("instances_owned")) == (15, 15)
-    bench.clock.now += 4
-    assert bench.metric("observation_age_seconds") == 4
+    bench.clock.sleep(4)
+    # Since before the last tick, which read the queue and EC2 and gave an instance its name.
+    assert bench.metric("observation_age_seconds") == pytest.approx(4 + 3 * CALL_S)
 
 
 class OneLease:
@@ -135,7 +141,7 @@ def test_without_the_lease_it_stands_by_and_forgets(bench: Bench) -> None:
     lease = OneLease()
     fleet = Ec2Fleet(bench.ec2, "local", "local-worker")
     controller = Controller(bench.queue, fleet, CONFIG, bench.metrics, bench.clock, lease=lease)
-    bench.queue.demand = 3
+    bench.queue.fill(3)
     assert controller.tick()
     assert (bench.metric("leader"), dict(bench.ec2.calls)) == (0, {})
     lease.ours = True
@@ -145,8 +151,8 @@ def test_without_the_lease_it_stands_by_and_forgets(bench: Bench) -> None:
     assert len(bench.ec2.alive()) == 3
     controller.release()
     assert not lease.released
-    bench.clock.now += 70
-    bench.queue.demand = 0
+    bench.clock.sleep(70)
+    bench.queue.fill(0)
     controller.tick()
     controller.release()
     assert lease.released
@@ -161,28 +167,29 @@ def test_a_launch_that_a_tick_has_no_call_left_for_is_not_charged_and_follows_wh
     for n in range(1, 11):
         bench.ec2.add(f"app-tier-instance-{n}", "stopped")
     controller.tick()
-    bench.queue.demand = 4000
+    bench.queue.fill(4000)
     lease.calls = 1
     controller.tick()
     assert (len(bench.ec2.in_state("pending")), bench.ec2.calls["run_instances"]) == (10, 0)
-    bench.clock.now += 1
+    bench.clock.sleep(1)
     lease.calls = 0
     controller.tick()
     assert [request["MaxCount"] for request in bench.ec2.launch_requests] == [1000]
 
 
 def test_a_cold_start_is_measured_by_phase_and_running_time_is_paid_by_the_minute(bench: Bench) -> None:
-    bench.queue.demand = 1
+    bench.queue.fill(1)
     bench.ticks(25)
-    bench.queue.in_flight = 1
+    bench.queue.fill(0, in_flight=1)
     bench.ticks(2)
-    assert bench.metric("cold_start_seconds_sum", phase="ask") == 0
+    # The launch is the fourth call of the first tick.
+    assert bench.metric("cold_start_seconds_sum", phase="ask") == pytest.approx(4 * CALL_S)
     assert bench.metric("cold_start_seconds_sum", phase="run") == pytest.approx(20, abs=1)
     assert bench.metric("cold_start_seconds_sum", phase="work") == pytest.approx(5, abs=1)
     ran_s = bench.metric("instance_seconds_total")
     assert ran_s == pytest.approx(6, abs=1)
     bench.ec2.power_off(bench.ec2.alive()[0])
-    bench.queue.demand = 0
+    bench.queue.fill(0)
     bench.ticks(10)
     assert bench.metric("instance_seconds_total") == pytest.approx(7, abs=2)
 
@@ -203,7 +210,7 @@ def test_the_loop_keeps_its_rhythm_and_its_heart_beats(bench: Bench, tmp_path: P
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        bench.clock.now += seconds + 0.25
+        bench.clock.sleep(seconds)
         if len(slept) == 4:
             raise EnoughError
 
@@ -216,7 +223,8 @@ def test_the_loop_keeps_its_rhythm_and_its_heart_beats(bench: Bench, tmp_path: P
             sleep=sleep,
             monotonic=bench.clock,
         )
-    assert slept == [1, 0.75, 0.75, 0.75]
+    # The first tick reads the launch template too.
+    assert slept == pytest.approx([1 - 3 * CALL_S, *[1 - 2 * CALL_S] * 3])
     assert (tmp_path / "beat").exists()
     assert bench.metric("tick_seconds_count") == 4
 

@@ -8,9 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
-from support.fakes.controller import LOST_ANSWER, FakeClock, FakeEc2, FakeQueue, Machine
+from support.fakes.aws import Crashed, FakeQueue, Journal
+from support.fakes.clock import Clock
+from support.fakes.ec2 import LOST_ANSWER, FakeEc2, Machine
 
 MAX = 4
+CALL_S = 0.05
 CONFIG = Config(max_instances=MAX, boot_timeout_s=120, reap_after_s=120, max_age_s=3600)
 BOUND_S = 120 + 60 + 180 + 30 + 900
 """For I4: a hung boot, a lost launch, an offering without machines, the boot itself, and a rest after vain boots."""
@@ -28,9 +31,11 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = FakeClock()
-        self.ec2 = FakeEc2(self.clock)
-        self.queue = FakeQueue()
+        self.clock = Clock()
+        self.journal = Journal(self.clock, CALL_S)
+        self.ec2 = FakeEc2(self.clock, self.journal)
+        self.queue = FakeQueue("requests", self.clock, Journal(self.clock, CALL_S))
+        self.demand = 0
         self.foreign = self.ec2.add("app-tier-instance-1", "running", owner="other")
         self.ec2.add("app-tier-instance-x", "stopped", owner="other", image="former")
         self.forgot_launches = False
@@ -44,13 +49,18 @@ class World(RuleBasedStateMachine):
         self.controller = Controller(self.queue, fleet, CONFIG, metrics, self.clock)
 
     def tick(self, step_s: float = 1) -> None:
-        before = self.clock.now
-        self.clock.now += step_s
+        before = self.clock.now_s
+        self.clock.sleep(step_s)
         self.workers_idle(before)
-        self.queue.in_flight = len(self.workers())
-        busy = {m.id for m in self.workers()} if self.queue.demand else set()
+        in_flight = min(self.demand, len(self.workers()))
+        self.queue.fill(self.demand - in_flight, in_flight)
+        busy = {m.id for m in self.workers()} if self.demand else set()
         self.ec2.stopped_by_call.clear()
-        self.controller.tick()
+        try:
+            self.controller.tick()
+        except Crashed:
+            self.journal.crash_after = None
+            self.the_controller_is_killed()
         assert not busy & set(self.ec2.stopped_by_call), "I3: stopped what may hold a request"
         assert not self.ec2.touched & {self.foreign}, "I10: touched a foreign instance"
         self.check_cap()
@@ -59,10 +69,10 @@ class World(RuleBasedStateMachine):
         return [m for m in self.ec2.in_state("running") if m.id not in self.stuck]
 
     def workers_idle(self, before: float) -> None:
-        ids = {m.id for m in self.workers()} if not self.queue.demand else set()
+        ids = {m.id for m in self.workers()} if not self.demand else set()
         self.idle_since = {i: self.idle_since.get(i, before) for i in ids}
         for machine in self.workers():
-            if self.clock.now - self.idle_since.get(machine.id, self.clock.now) >= IDLE_S:
+            if self.clock.now_s - self.idle_since.get(machine.id, self.clock.now_s) >= IDLE_S:
                 self.ec2.power_off(machine)
 
     def check_cap(self) -> None:
@@ -73,7 +83,7 @@ class World(RuleBasedStateMachine):
             assert len(alive) <= MAX, "I1: more owned than allowed"
 
     def hidden_launches(self) -> bool:
-        return any(self.clock.now - m.created_at <= self.ec2.lag_s for m in self.ec2.alive())
+        return any(m.shown is None for m in self.ec2.alive())
 
     @rule(seconds=st.integers(1, 30))
     def time_passes(self, seconds: int) -> None:
@@ -82,13 +92,13 @@ class World(RuleBasedStateMachine):
 
     @rule(requests=st.integers(1, 9))
     def requests_come(self, requests: int) -> None:
-        self.queue.demand += requests
+        self.demand += requests
         self.tick()
 
     @precondition(lambda self: self.workers())
     @rule(requests=st.integers(1, 9))
     def workers_work(self, requests: int) -> None:
-        self.queue.demand = max(0, self.queue.demand - requests)
+        self.demand = max(0, self.demand - requests)
         self.tick()
 
     @precondition(lambda self: self.workers())
@@ -96,7 +106,7 @@ class World(RuleBasedStateMachine):
     def a_worker_gets_stuck(self) -> None:
         self.stuck.add(self.workers()[0].id)
 
-    @precondition(lambda self: self.queue.demand and not self.queue.false_zeros)
+    @precondition(lambda self: self.demand and not self.queue.false_zeros)
     @rule(samples=st.integers(1, 60))
     def the_queue_seems_empty(self, samples: int) -> None:
         self.tick()
@@ -127,6 +137,10 @@ class World(RuleBasedStateMachine):
         self.forgot_launches = self.forgot_launches or self.hidden_launches()
         self.start_controller()
 
+    @rule(calls=st.integers(1, 4))
+    def the_controller_is_killed_after_a_call(self, calls: int) -> None:
+        self.journal.crash_after = len(self.journal.steps) + calls
+
     @rule(hours=st.integers(1, 2))
     def hours_pass_unwatched(self, hours: int) -> None:
         self.tick(hours * 3600)
@@ -140,10 +154,11 @@ class World(RuleBasedStateMachine):
 
     def heal(self) -> None:
         self.ec2.lag_s, self.ec2.boots_hang, self.ec2.faults = 0, False, {}
+        self.journal.crash_after = None
         self.queue.false_zeros = self.queue.failures = 0
 
     def wanted_work_gets_an_instance(self) -> None:
-        self.queue.demand = 2
+        self.demand = 2
         for _ in range(BOUND_S // 5):
             self.tick(5)
         assert self.ec2.in_state("running"), "I4: nothing runs though there is work"
@@ -153,7 +168,7 @@ class World(RuleBasedStateMachine):
         assert self.ec2.calls["run_instances"] + self.ec2.calls["start_instances"] == calls, "I13: oscillates"
 
     def nothing_wanted_ends_with_nothing_running(self) -> None:
-        self.queue.demand = 0
+        self.demand = 0
         for _ in range(GRACE_S // 5):
             self.tick(5)
         assert not self.ec2.in_state("pending", "running"), "I5: something runs for nobody"
@@ -179,14 +194,14 @@ TestWorld = World.TestCase
 
 def world() -> World:
     made = World()
-    made.queue.demand = MAX
+    made.demand = MAX
     return made
 
 
 def test_a_controller_killed_after_launching_does_not_launch_again() -> None:
     simulated = world()
     simulated.ec2.lag_s = 5
-    simulated.clock.now = 1_000_000 - 1_000_000 % 60
+    simulated.clock.sleep(60 - simulated.clock.now_s % 60)
     simulated.tick()
     for _ in range(10):
         simulated.start_controller()
@@ -210,9 +225,9 @@ def test_what_is_above_the_cap_goes_once_it_is_stopped() -> None:
     simulated = world()
     for n in range(2 * MAX):
         simulated.ec2.add(f"app-tier-instance-{n}", "stopped")
-    simulated.queue.demand = 0
+    simulated.demand = 0
     simulated.controller.tick()
-    simulated.clock.now += 10
+    simulated.clock.sleep(10)
     assert len(simulated.ec2.alive()) == MAX
 
 

@@ -7,7 +7,8 @@ from typing import IO
 import pytest
 from facecore.errors import GalleryError, UnavailableError
 from faceworker.gallery_source import GALLERY_KEY, FixedRecogniser, GalleryRecogniser, GallerySource
-from support.fakes.aws import Clock, FakeBucket, Journal
+from support.fakes.aws import FakeBucket, Journal
+from support.fakes.clock import Clock
 
 
 @dataclass
