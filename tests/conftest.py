@@ -1,9 +1,6 @@
-"""Fixtures that all tests share: an emulator of AWS as a process of its own, and a fresh deployment in it."""
+"""Fixtures that all tests share: emulators of AWS, and a fresh deployment in one."""
 
 import os
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +9,32 @@ import pytest
 from facecore.aws import Aws
 from facelocal.emulator import resources
 from facelocal.emulator.settings import EmulatorSettings
-from support.ground import CREDENTIALS, ROOT, free_port
+from support.aws import emulator, localstack
+from support.ground import CREDENTIALS, ROOT
+from support.requirements import require_engine
+
+# What takes long to make and is made once: the tests that share it run one after the other, in one process. The first
+# are those that wait most, for containers, so that other tests use the processors meanwhile.
+_SHARED = (
+    *("cloud", "registry", "localstack_url", "exported_cache"),
+    *("embedded_stack", "fragile", "compose_stack", "fragile_compose"),
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps together the tests that share a thing, and those of a module, also where they run in several processes."""
+    groups = {item: _group(item) for item in items}
+    items.sort(key=lambda item: _SHARED.index(groups[item]) if groups[item] in _SHARED else len(_SHARED))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    fixtures = [*getattr(item, "fixturenames", [])]
+    if "stack" in fixtures:
+        fixtures.append(f"{item.callspec.params['stack']}_stack")
+    return next((name for name in _SHARED if name in fixtures), item.nodeid.partition("::")[0])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,33 +50,17 @@ def credentials() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def aws_endpoint(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of an emulator that runs as its own process until the tests end."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("emulator") / "log"
-    environment = os.environ | {
-        "EFACE_ID": "first",
-        "EFACE_EMULATOR_PORT": str(port),
-        "EFACE_RESOURCES_FILE": str(ROOT / "deploy/resources.yaml"),
-    }
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "facelocal.emulator", "serve"], env=environment, stdout=stream, stderr=stream
-        )
-    try:
-        _wait_for("resources_ready", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    """URL of an emulator that runs until the tests end."""
+    with emulator.started(tmp_path_factory.mktemp("emulator") / "log") as url:
+        yield url
 
 
-def _wait_for(event: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if event in log.read_text():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"the emulator did not start:\n{log.read_text()}")
+@pytest.fixture(scope="session")
+def localstack_url(credentials: None) -> Iterator[str]:
+    """URL of a LocalStack that runs until the tests end; a caller's access key of twelve digits is its account."""
+    require_engine()
+    with localstack.started() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import pytest
 from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.containers import NETWORK_LABEL
 from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS
+from support.ground import CREDENTIALS, ROOT
 from support.stacks import images as container_images
-from support.stacks.embedded import ROOT
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 from support.stacks.machines import ENDPOINT, Machine, booted, deploy, log_group, logged, new_driver
-from support.stacks.stack import Stack, photographs
+from support.stacks.stack import Stack
+from support.uploads import photographs
 
 ID = "local"
 LOGS = ROOT / "build/chain"

@@ -16,7 +16,7 @@ from support.aws.cloud import REGISTRY, Cloud, until
 from support.stacks import images as container_images
 from support.stacks.machine_build import BuiltMachine
 from support.stacks.machines import Machine, booted, deploy, log_group, logged, new_driver
-from support.stacks.stack import photograph
+from support.uploads import photograph
 
 OFF_IN_S = 90.0
 WORKER = "elastic-face-worker.service"

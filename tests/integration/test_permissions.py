@@ -14,8 +14,8 @@ from facecore.settings import AwsSettings
 from support.aws import forbidden, localstack, policies
 from support.aws import proxy as aws_proxy
 from support.aws.iam_requests import ACCOUNT, FOLDER, REGION, Answer, Request, World, ec2, evaluated, queue, requests_of
+from support.requirements import require_engine
 from support.stacks import tiers as tiers_run
-from support.stacks.compose import require_engine
 
 TIERS = ("web", "worker", "controller")
 FORBIDDEN = {"web": forbidden.web, "worker": forbidden.worker, "controller": forbidden.controller}

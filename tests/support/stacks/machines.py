@@ -20,8 +20,7 @@ from facelocal.hypervisor.driver import WorkerState
 from facelocal.hypervisor.whole_machines import MachineDriver
 
 from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS
-from support.stacks.embedded import ROOT
+from support.ground import CREDENTIALS, ROOT
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 
 ENDPOINT = "http://localstack:4566"

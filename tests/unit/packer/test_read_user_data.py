@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from facelocal.hypervisor.metadata import MetadataServer
-from support.stacks.embedded import ROOT
+from support.ground import ROOT
 
 SCRIPT = ROOT / "packer/files/bin/read-user-data"
 WRONG = 2

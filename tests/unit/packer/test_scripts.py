@@ -11,8 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.ground import ROOT
 from support.stacks.compose import skip
-from support.stacks.embedded import ROOT
 
 UNITS = ROOT / "packer/files/units"
 PROGRAMS = ROOT / "packer/files/bin"
