@@ -9,32 +9,18 @@ import pytest
 from facecore.aws import Aws
 from facelocal.emulator import resources
 from facelocal.emulator.settings import EmulatorSettings
+from support import sharing
 from support.aws import emulator, localstack
 from support.ground import CREDENTIALS, ROOT
 from support.requirements import require_engine
 
-# What takes long to make and is made once: the tests that share it run one after the other, in one process. The first
-# are those that wait most, for containers, so that other tests use the processors meanwhile.
-_SHARED = (
-    *("cloud", "registry", "localstack_url", "exported_cache"),
-    *("embedded_stack", "fragile", "compose_stack", "fragile_compose"),
-)
 
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps together the tests that share a thing, and those of a module, also where they run in several processes."""
-    groups = {item: _group(item) for item in items}
-    items.sort(key=lambda item: _SHARED.index(groups[item]) if groups[item] in _SHARED else len(_SHARED))
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+    items[:] = sharing.in_order(items)
 
 
-def _group(item: pytest.Item) -> str:
-    fixtures = [*getattr(item, "fixturenames", [])]
-    if "stack" in fixtures:
-        fixtures.append(f"{item.callspec.params['stack']}_stack")
-    return next((name for name in _SHARED if name in fixtures), item.nodeid.partition("::")[0])
+def pytest_xdist_make_scheduler(config: pytest.Config) -> sharing.Scheduling:
+    return sharing.Scheduling(config)
 
 
 @pytest.fixture(scope="session", autouse=True)

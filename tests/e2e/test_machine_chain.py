@@ -11,8 +11,8 @@ import httpx
 import pytest
 from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.containers import NETWORK_LABEL
-from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS, ROOT
+from support.aws.cloud import Cloud
+from support.ground import CREDENTIALS, ROOT, until
 from support.stacks import images as container_images
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 from support.stacks.machines import ENDPOINT, Machine, booted, deploy, log_group, logged, new_driver

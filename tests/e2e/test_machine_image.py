@@ -12,7 +12,8 @@ from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
 from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.whole_machines import MachineDriver
-from support.aws.cloud import REGISTRY, Cloud, until
+from support.aws.cloud import REGISTRY, Cloud
+from support.ground import until
 from support.stacks import images as container_images
 from support.stacks.machine_build import BuiltMachine
 from support.stacks.machines import Machine, booted, deploy, log_group, logged, new_driver

@@ -19,8 +19,8 @@ from facelocal.emulator.settings import EmulatorSettings
 from facelocal.hypervisor.driver import WorkerState
 from facelocal.hypervisor.whole_machines import MachineDriver
 
-from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS, ROOT
+from support.aws.cloud import Cloud
+from support.ground import CREDENTIALS, ROOT, until
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 
 ENDPOINT = "http://localstack:4566"
