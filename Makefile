@@ -83,9 +83,15 @@ tests/iam/node_modules/.ready: .venv/.ready tests/iam/package.json tests/iam/pac
 	@cd tests/iam && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
 	@touch $@
 
+# Tests that wait for containers leave their processor to others: a process more than there are processors. What drives
+# a whole stack or measures time comes after them, with nothing beside it.
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+SHARED_OUT = -m "not alone" -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
+ALONE = -m alone --cov --cov-append --cov-report=term-missing:skip-covered
+
 .PHONY: test
 test: .venv/.ready tests/iam/node_modules/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
-	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term-missing:skip-covered)
+	@$(if $(TESTS),$(BIN)/python -m pytest $(TESTS),$(BIN)/python -m pytest $(SHARED_OUT) && $(BIN)/python -m pytest $(ALONE))
 
 .PHONY: lint
 lint: .venv/.ready ## Check style, types and the arrows between packages

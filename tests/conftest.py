@@ -1,9 +1,6 @@
-"""Fixtures that all tests share: an emulator of AWS as a process of its own, and a fresh deployment in it."""
+"""Fixtures that all tests share: emulators of AWS, and a fresh deployment in one."""
 
 import os
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +9,18 @@ import pytest
 from facecore.aws import Aws
 from facelocal.emulator import resources
 from facelocal.settings import EmulatorSettings
-from support.ground import CREDENTIALS, ROOT, free_port
+from support import sharing
+from support.aws import emulator, localstack
+from support.ground import CREDENTIALS, ROOT
+from support.requirements import require_engine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = sharing.in_order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> sharing.Scheduling:
+    return sharing.Scheduling(config)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,33 +36,17 @@ def credentials() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def aws_endpoint(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of an emulator that runs as its own process until the tests end."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("emulator") / "log"
-    environment = os.environ | {
-        "EFACE_ID": "first",
-        "EFACE_EMULATOR_PORT": str(port),
-        "EFACE_RESOURCES_FILE": str(ROOT / "deploy/resources.yaml"),
-    }
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "facelocal.emulator", "serve"], env=environment, stdout=stream, stderr=stream
-        )
-    try:
-        _wait_for("resources_ready", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    """URL of an emulator that runs until the tests end."""
+    with emulator.started(tmp_path_factory.mktemp("emulator") / "log") as url:
+        yield url
 
 
-def _wait_for(event: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if event in log.read_text():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"the emulator did not start:\n{log.read_text()}")
+@pytest.fixture(scope="session")
+def localstack_url(credentials: None) -> Iterator[str]:
+    """URL of a LocalStack that runs until the tests end; a caller's access key of twelve digits is its account."""
+    require_engine()
+    with localstack.started() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

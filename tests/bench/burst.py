@@ -18,9 +18,9 @@ from pathlib import Path
 
 import httpx
 import psutil
-from support.ground import CREDENTIALS
-from support.stacks.embedded import ROOT, EmbeddedStack, started
-from support.stacks.stack import Upload
+from support.ground import CREDENTIALS, ROOT
+from support.stacks.embedded import EmbeddedStack, started
+from support.uploads import Upload
 
 BOOT_S = 20
 HELD_BOOT_S = 30

@@ -17,8 +17,8 @@ from typing import Any
 
 import boto3
 import httpx
-from support.ground import CREDENTIALS
-from support.stacks.embedded import ROOT, started
+from support.ground import CREDENTIALS, ROOT
+from support.stacks.embedded import started
 from support.stacks.stack import Stack
 from tqdm import tqdm
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from support.bad_images import strange_files
-from support.stacks.stack import QUERIES, Stack
+from support.ground import QUERIES
+from support.stacks.stack import Stack
+
+pytestmark = pytest.mark.alone
 
 MIB = 1024 * 1024
 

@@ -4,9 +4,12 @@ import json
 import subprocess
 from typing import Any
 
+import pytest
+from support.ground import ROOT
 from support.stacks.compose import ComposeStack
-from support.stacks.embedded import ROOT
-from support.stacks.stack import Upload, photograph
+from support.uploads import Upload, photograph
+
+pytestmark = pytest.mark.alone
 
 OURS = ("web", "controller", "hypervisor", "resources", "enrol")
 ROOT_FOR_ITS_SOCKET = "hypervisor"

@@ -1,37 +1,22 @@
 """Processes that are killed in the middle of their work, and requests that kill their workers."""
 
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
+import httpx
 import pytest
-from support.ground import TESTS
-from support.stacks.embedded import EmbeddedStack, started
-from support.stacks.stack import Answer, Upload, photograph, photographs
+from facecore.queues import SqsQueue
+from support.fakes.crashing_worker import SLOW_S
+from support.ground import PATIENCE_S, until
+from support.stacks.embedded import EmbeddedStack
+from support.stacks.stack import Answer
+from support.uploads import Upload, photograph
 
-ANSWERED_AFTER_KILL_S = 15.0
+pytestmark = pytest.mark.alone
 
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """A stack whose workers are slow, hang or die where the image's first bytes say so."""
-    with started(
-        tmp_path_factory.mktemp("fragile"),
-        EFACE_MODEL="noop",
-        EFACE_BOOT_S="0",
-        EFACE_WORKER="support.fakes.crashing_worker:run",
-        PYTHONPATH=str(TESTS),
-    ) as stack:
-        yield stack
-
-
-def _until(condition: Callable[[], Any], timeout_s: float = 30) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return value
+MAX_INSTANCES = 15
+VISIBILITY_S = 6.0
+"""How long the request of a worker that died stays hidden, by default."""
 
 
 def _in_background(stack: EmbeddedStack, name: str, content: bytes) -> Future[Answer]:
@@ -39,54 +24,48 @@ def _in_background(stack: EmbeddedStack, name: str, content: bytes) -> Future[An
 
 
 def test_a_worker_killed_in_the_middle_of_a_request_costs_the_client_seconds_only(fragile: EmbeddedStack) -> None:
-    fragile.wait_until_idle(30)
+    fragile.wait_until_idle()
     pending = _in_background(fragile, "slow.jpg", b"SLOW")
-    (worker,) = _until(fragile.workers).values()
-    _until(lambda: "in_hand" in _worker_log(fragile) or _received(fragile))
+    until(lambda: _in_flight(fragile))
+    (worker,) = fragile.workers().values()
     worker.kill()
     killed_at = time.monotonic()
-    answer = pending.result(timeout=60)
+    answer = pending.result(timeout=PATIENCE_S)
     assert (answer.status, answer.text) == (200, "slow.jpg:unknown")
-    assert time.monotonic() - killed_at < ANSWERED_AFTER_KILL_S
+    # The request is hidden once more at most, while the hypervisor starts the worker again, and takes its time once.
+    # A second hiding would make it two; what lies between is for a machine that is loaded.
+    assert time.monotonic() - killed_at < 2 * VISIBILITY_S + SLOW_S
 
 
-def _worker_log(stack: EmbeddedStack) -> str:
-    return "".join(path.read_text() for path in (stack.run_dir / "logs").glob("worker-*.log"))
-
-
-def _received(stack: EmbeddedStack) -> bool:
-    attributes = stack.client("sqs").get_queue_attributes(
-        QueueUrl=stack.client("sqs").get_queue_url(QueueName=stack.settings.request_queue)["QueueUrl"],
-        AttributeNames=["ApproximateNumberOfMessagesNotVisible"],
-    )
-    return attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+def _in_flight(stack: EmbeddedStack) -> int:
+    return SqsQueue(stack.client("sqs"), stack.settings.request_queue).depth().in_flight
 
 
 def test_a_message_that_always_crashes_its_worker_ends_in_the_dead_queue(fragile: EmbeddedStack) -> None:
-    fragile.wait_until_idle(60)
+    fragile.wait_until_idle()
     poison = _in_background(fragile, "poison.jpg", b"CRASH")
-    _until(lambda: _received(fragile))
+    until(lambda: _in_flight(fragile))
     others = fragile.burst([Upload(f"healthy-{i}.jpg", b"fine") for i in range(10)])
     assert [answer.text for answer in others] == [f"healthy-{i}.jpg:unknown" for i in range(10)]
-    _until(lambda: fragile.depth(fragile.settings.dead_queue) == 1, 90)
+    until(lambda: fragile.depth(fragile.settings.dead_queue) == 1, 90)
     assert fragile.depth(fragile.settings.request_queue) == 0
     assert not poison.done()
 
 
 def test_a_killed_controller_comes_back_and_the_next_burst_scales(fragile: EmbeddedStack) -> None:
-    fragile.wait_until_idle(90)
+    fragile.wait_until_idle()
     controller = fragile.process("controller")
     controller.kill()
     with fragile.watched() as fleet:
         answers = fragile.burst([Upload(f"after-{i}.jpg", b"SLOW") for i in range(40)])
     assert all(answer.status == 200 for answer in answers)
-    assert max(fleet.running) == 15
+    assert max(fleet.running) == MAX_INSTANCES
     assert fragile.process("controller").pid != controller.pid
 
 
 def test_a_killed_web_process_comes_back_and_serves(embedded_stack: EmbeddedStack) -> None:
     embedded_stack.process("web").kill()
-    _until(lambda: _answers(embedded_stack))
+    until(lambda: _answers(embedded_stack))
     answer = embedded_stack.send("back.jpg", photograph("obama2.jpg"))
     assert answer.text == "back.jpg:Barack Obama"
 
@@ -94,24 +73,32 @@ def test_a_killed_web_process_comes_back_and_serves(embedded_stack: EmbeddedStac
 def _answers(stack: EmbeddedStack) -> bool:
     try:
         return stack.send("probe.txt", b"no photograph").status == 415
-    except OSError:
+    except httpx.TransportError:
         return False
-    except Exception as error:
-        if type(error).__module__.startswith("httpx"):
-            return False
-        raise
 
 
 def test_workers_survive_a_killed_hypervisor_and_their_requests_are_answered(fragile: EmbeddedStack) -> None:
-    fragile.wait_until_idle(60)
-    uploads, _ = zip(*photographs(20, "adopted"), strict=True)
-    slow = [Upload(upload.name, b"SLOW") for upload in uploads]
+    fragile.wait_until_idle()
     with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(fragile.burst, slow)
-        before = _until(lambda: len(fragile.workers()) == 15 and fragile.workers())
-        fragile.process("hypervisor").kill()
+        # Five for each worker, so that all of them work until the next hypervisor is there.
+        pending = pool.submit(fragile.burst, [Upload(f"adopted-{i}.jpg", b"SLOW") for i in range(75)])
+        until(lambda: len(fragile.workers()) == MAX_INSTANCES)
+        before = {worker.pid for worker in fragile.workers().values()}
+        _replace_hypervisor(fragile)
+        after = {worker.pid for worker in fragile.workers().values()}
         answers = pending.result(timeout=120)
     assert all(answer.status == 200 for answer in answers)
-    assert {worker.pid for worker in before.values()}
-    fragile.wait_until_idle(60)
+    assert after
+    assert after <= before
+    fragile.wait_until_idle()
     assert fragile.workers() == {}
+
+
+def _replace_hypervisor(stack: EmbeddedStack) -> None:
+    """Kills it, and waits until the next one has looked at EC2 and the workers once."""
+    hypervisor = stack.process("hypervisor")
+    hypervisor.kill()
+    hypervisor.wait(PATIENCE_S)
+    heartbeat = stack.run_dir / "heartbeat"
+    heartbeat.unlink()
+    until(heartbeat.exists)

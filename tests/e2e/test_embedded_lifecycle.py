@@ -3,12 +3,14 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from support.stacks.embedded import embedded, free_ports, started
+from support.ground import free_ports
+from support.stacks.embedded import EmbeddedStack, embedded, started
 
 VARIABLES = {"EFACE_MODEL": "noop"}
 
@@ -35,24 +37,41 @@ def test_up_serves_on_the_named_ports_and_down_leaves_nothing_behind(tmp_path: P
         httpx.get(f"{stack.web_url}/healthz")
 
 
-def test_starting_twice_says_so(tmp_path: Path) -> None:
-    with started(tmp_path, **VARIABLES) as stack:
-        port, aws_port = stack.web_url.rpartition(":")[2], stack.aws_url.rpartition(":")[2]
-        again = embedded("up", {"RUN_DIR": str(tmp_path), "WEB_PORT": port, "AWS_PORT": aws_port, **VARIABLES})
-        assert again.returncode == 0
-        assert "up already" in again.stdout
+@pytest.fixture(scope="module")
+def up(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """A stack that is up, and stays up."""
+    with started(tmp_path_factory.mktemp("up"), **VARIABLES) as stack:
+        yield stack
 
 
-@pytest.mark.parametrize("variable", ["WEB_PORT", "AWS_PORT"])
-def test_a_taken_port_is_named(tmp_path: Path, variable: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        ports = dict(zip(("WEB_PORT", "AWS_PORT"), map(str, free_ports(2)), strict=True)) | {variable: str(port)}
-        up = embedded("up", {"RUN_DIR": str(tmp_path), **ports, **VARIABLES})
+def _given(run_dir: Path, ports: Sequence[object]) -> dict[str, str]:
+    """The variables of a command for a stack of that folder with these ports."""
+    web_port, aws_port = ports
+    return {"RUN_DIR": str(run_dir), "WEB_PORT": str(web_port), "AWS_PORT": str(aws_port), **VARIABLES}
+
+
+def _ports(stack: EmbeddedStack) -> list[str]:
+    return [url.rpartition(":")[2] for url in (stack.web_url, stack.aws_url)]
+
+
+def test_starting_twice_says_so(up: EmbeddedStack) -> None:
+    again = embedded("up", _given(up.run_dir, _ports(up)))
+    assert again.returncode == 0
+    assert "up already" in again.stdout
+
+
+def test_status_shows_programs_instances_and_queues(up: EmbeddedStack) -> None:
+    status = embedded("status", _given(up.run_dir, _ports(up)))
+    assert all(word in status.stdout for word in ("controller", "RUNNING", "web-instance", "local-dead-queue"))
+
+
+@pytest.mark.parametrize(("place", "variable"), enumerate(["WEB_PORT", "AWS_PORT"]))
+def test_a_taken_port_is_named(tmp_path: Path, place: int, variable: str) -> None:
+    ports = free_ports(2)
+    with socket.create_server(("127.0.0.1", ports[place])):
+        up = embedded("up", _given(tmp_path, ports))
     assert up.returncode == 1
-    assert f"port {port} is taken" in up.stderr
+    assert f"port {ports[place]} is taken" in up.stderr
     assert variable in up.stderr
     assert _processes_of(tmp_path) == []
 
@@ -71,19 +90,12 @@ def test_down_ends_what_a_killed_supervisor_left(tmp_path: Path) -> None:
     assert _processes_of(tmp_path) == []
 
 
-def test_an_empty_gallery_stops_up_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "nobody").mkdir()
-    ports = dict(zip(("WEB_PORT", "AWS_PORT"), map(str, free_ports(2)), strict=True))
-    up = embedded("up", {"RUN_DIR": str(tmp_path / "run"), "GALLERY": str(tmp_path / "nobody"), **ports})
+def test_a_gallery_without_people_stops_up_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    gallery = {"GALLERY": str(tmp_path / "people"), "EFACE_MODEL": "auto"}
+    up = embedded("up", _given(tmp_path / "run", free_ports(2)) | gallery)
     assert up.returncode == 1
     assert "could be enrolled" in up.stderr
-
-
-def test_status_shows_programs_instances_and_queues(tmp_path: Path) -> None:
-    with started(tmp_path, **VARIABLES) as stack:
-        aws_port = stack.aws_url.rpartition(":")[2]
-        status = embedded("status", {"RUN_DIR": str(tmp_path), "AWS_PORT": aws_port})
-    assert all(word in status.stdout for word in ("controller", "RUNNING", "web-instance", "local-dead-queue"))
 
 
 def test_an_unknown_command_is_explained() -> None:

@@ -11,13 +11,13 @@ import httpx
 import pytest
 from facelocal.hypervisor.containers import NETWORK_LABEL
 from facelocal.settings import EmulatorSettings
-from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS
+from support.aws.cloud import Cloud
+from support.ground import CREDENTIALS, ROOT, until
 from support.stacks import images as container_images
-from support.stacks.embedded import ROOT
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 from support.stacks.machines import ENDPOINT, Machine, booted, deploy, log_group, logged, new_driver
-from support.stacks.stack import Stack, photographs
+from support.stacks.stack import Stack
+from support.uploads import photographs
 
 ID = "local"
 LOGS = ROOT / "build/chain"

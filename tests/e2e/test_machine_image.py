@@ -12,11 +12,12 @@ from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
 from facelocal.hypervisor.whole_machines import MachineDriver
 from facelocal.settings import EmulatorSettings
-from support.aws.cloud import REGISTRY, Cloud, until
+from support.aws.cloud import REGISTRY, Cloud
+from support.ground import until
 from support.stacks import images as container_images
 from support.stacks.machine_build import BuiltMachine
 from support.stacks.machines import Machine, booted, deploy, log_group, logged, new_driver
-from support.stacks.stack import photograph
+from support.uploads import photograph
 
 OFF_IN_S = 90.0
 WORKER = "elastic-face-worker.service"

@@ -3,7 +3,11 @@
 import subprocess
 
 import pytest
-from support.stacks.stack import EXPECTED, QUERIES, Stack, Upload, photograph
+from support.ground import QUERIES
+from support.stacks.stack import Stack
+from support.uploads import Upload, expected, photograph
+
+pytestmark = pytest.mark.alone
 
 
 def test_curl_gets_the_name(stack: Stack) -> None:
@@ -12,10 +16,10 @@ def test_curl_gets_the_name(stack: Stack) -> None:
     assert answer.stdout == "obama2.jpg:Barack Obama"
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(expected()))
 def test_each_photograph_gets_its_answer(stack: Stack, name: str) -> None:
     answer = stack.send(name, photograph(name))
-    assert (answer.status, answer.text) == (200, f"{name}:{EXPECTED[name]}")
+    assert (answer.status, answer.text) == (200, f"{name}:{expected()[name]}")
 
 
 def test_the_result_and_the_image_are_kept(stack: Stack) -> None:

@@ -14,19 +14,10 @@ from facedeploy import DeployError, deployment, images
 from facedeploy.account import Account
 from facedeploy.destroy import destroy
 from facedeploy.settings import DeploySettings
-from support.aws import localstack
 from support.aws import proxy as aws_proxy
-from support.stacks.compose import require_engine
 
 # What LocalStack's CloudFormation says it made and did not; the launch template is tested in the emulators' own way.
 NOT_MADE = {"AWS::EC2::LaunchTemplate", "AWS::EC2::EIP", "AWS::EC2::EIPAssociation"}
-
-
-@pytest.fixture(scope="module")
-def localstack_url(credentials: None) -> Iterator[str]:
-    require_engine()
-    with localstack.started() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

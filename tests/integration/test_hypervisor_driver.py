@@ -13,7 +13,7 @@ from facelocal.hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, Conta
 from facelocal.hypervisor.machines import Driver, WorkerState
 from facelocal.hypervisor.processes import ProcessDriver
 from support.ground import TESTS
-from support.stacks.compose import require_engine
+from support.requirements import require_engine
 
 ENDED_IN_S = 20.0
 TINY_IMAGE = "elastic-face-test/tiny-worker"

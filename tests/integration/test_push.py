@@ -19,9 +19,9 @@ from facedeploy.enrol import enrol
 from facedeploy.settings import DeploySettings
 from support.aws import moto_account
 from support.aws.moto_account import PASSWORD, MotoAccount
+from support.ground import ROOT, free_ports
+from support.requirements import require_engine
 from support.stacks import images as container_images
-from support.stacks.compose import require_engine
-from support.stacks.embedded import ROOT, free_ports
 
 REVISION = "0123456789ab"
 USERS = "/etc/elastic-face/users"

@@ -1,12 +1,13 @@
 """Uploads that a service meets in the open: broken, strange and hostile files, each with the status it must get."""
 
+import functools
 import io
 import random
 from collections.abc import Iterator
 
 from PIL import Image
 
-from support.stacks.stack import Upload, photograph
+from support.uploads import Upload, photograph
 
 SOURCE = "obama2.jpg"
 
@@ -59,8 +60,13 @@ def _flipped_header(rng: random.Random) -> tuple[bytes, str, int]:
     return rng.randbytes(16) + photograph(SOURCE)[16:], "jpg", 415
 
 
+@functools.cache  # it takes seconds, in which a worker that waits for the next upload ends
+def _image_of_too_many_pixels() -> bytes:
+    return _encoded(Image.new("L", (20_000, 20_000)), "PNG")
+
+
 def _too_many_pixels(_rng: random.Random) -> tuple[bytes, str, int]:
-    return _encoded(Image.new("L", (20_000, 20_000)), "PNG"), "png", 415
+    return _image_of_too_many_pixels(), "png", 415
 
 
 def _animated(_rng: random.Random) -> tuple[bytes, str, int]:

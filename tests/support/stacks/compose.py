@@ -1,22 +1,24 @@
 """Starts stacks of containers for tests, each on free ports and under a project name of its own."""
 
+import io
 import os
 import subprocess
+import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import docker
-import pytest
 
-from support.stacks.embedded import ROOT, free_ports
-from support.stacks.stack import Stack
+from support.ground import ROOT, free_ports, until
+from support.stacks.stack import Stack, log_lines
 
 NETWORK_LABEL = "elastic-face.network"
 COMPOSE_LABEL = "com.docker.compose"
+GONE_IN_S = 30.0
 
 
 @dataclass
@@ -37,6 +39,14 @@ class ComposeStack(Stack):
         """The workers' containers that run."""
         return [worker for worker in self._containers(self._worker_label) if worker.status == "running"]
 
+    def worker_logs(self) -> list[list[dict[str, Any]]]:
+        # The hypervisor keeps a worker's log when it removes the container.
+        until(lambda: not self._containers(self._worker_label), GONE_IN_S, "a worker's container exists")
+        chunks, _ = self.service("hypervisor").get_archive("/var/log/elastic-face")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            files = [archive.extractfile(entry) for entry in archive if entry.name.endswith(".log")]
+            return [log_lines(file.read().decode()) for file in files if file]
+
     def leftovers(self) -> list[str]:
         """Containers, networks and volumes of this stack that exist."""
         label = f"{COMPOSE_LABEL}.project={self.project}"
@@ -55,28 +65,6 @@ class ComposeStack(Stack):
     def _containers(self, *labels: str) -> list[Any]:
         # Workers come and go: one that is removed after it was listed is passed over.
         return list(self.engine.containers.list(all=True, ignore_removed=True, filters={"label": list(labels)}))
-
-
-def engine_answers() -> bool:
-    """Whether there is a Docker engine with Compose."""
-    commands = (["docker", "info"], ["docker", "compose", "version"])
-    try:
-        return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in commands)
-    except FileNotFoundError:
-        return False
-
-
-def require_engine() -> None:
-    """Skips the test where no engine answers; in continuous integration that is a failure."""
-    if not engine_answers():
-        skip("no Docker engine with Compose answers")
-
-
-def skip(reason: str) -> NoReturn:
-    """Skips the test; in continuous integration that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def compose(command: str, environment: dict[str, str], timeout_s: int = 840) -> subprocess.CompletedProcess[str]:

@@ -2,18 +2,18 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from support.ground import ROOT
-from support.stacks.stack import Stack
+from support.ground import ROOT, free_ports, unmeasured
+from support.stacks.stack import Stack, log_lines
 
 
 @dataclass
@@ -37,26 +37,18 @@ class EmbeddedStack(Stack):
             if psutil.pid_exists(identity["pid"])
         }
 
-    def log(self, program: str) -> str:
-        """The program's log."""
-        return (self.run_dir / f"logs/{program}.log").read_text()
+    def worker_logs(self) -> list[list[dict[str, Any]]]:
+        files = (self.run_dir / "logs").glob("worker-*.log")
+        return [log_lines(path.read_text()) for path in files]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on the loopback that nobody listens on now, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in sockets]
-
-
-def embedded(command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the embedded stack as `make` does, from the project's root."""
+def embedded(command: str, variables: Mapping[str, str], *, measured: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the embedded stack as `make` does, from the project's root; coverage measures its programs."""
+    environment = dict(os.environ) if measured else unmeasured(os.environ)
     return subprocess.run(
         [sys.executable, "-m", "facelocal.stack", command],
         cwd=ROOT,
-        env=os.environ | environment,
+        env=environment | variables,
         capture_output=True,
         text=True,
         timeout=240,
@@ -65,14 +57,14 @@ def embedded(command: str, environment: dict[str, str]) -> subprocess.CompletedP
 
 
 @contextmanager
-def started(run_dir: Path, **variables: str) -> Iterator[EmbeddedStack]:
+def started(run_dir: Path, *, measured: bool = True, **variables: str) -> Iterator[EmbeddedStack]:
     """A stack that is up while the block runs."""
     web_port, aws_port = free_ports(2)
-    environment = {"RUN_DIR": str(run_dir), "WEB_PORT": str(web_port), "AWS_PORT": str(aws_port), **variables}
-    up = embedded("up", environment)
+    given = {"RUN_DIR": str(run_dir), "WEB_PORT": str(web_port), "AWS_PORT": str(aws_port), **variables}
+    up = embedded("up", given, measured=measured)
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         yield EmbeddedStack(f"http://127.0.0.1:{web_port}", f"http://127.0.0.1:{aws_port}", run_dir)
     finally:
-        down = embedded("down", environment)
+        down = embedded("down", given, measured=measured)
         assert down.returncode == 0, down.stdout + down.stderr

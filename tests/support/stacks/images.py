@@ -1,9 +1,10 @@
 """The container images of this checkout, under names of their own, so that a stack that runs keeps its own."""
 
+import functools
 import subprocess
 from typing import Any
 
-from support.stacks.embedded import ROOT
+from support.ground import ROOT
 
 _REGISTRY = "elastic-face-test/registry"
 _BUILDS = {
@@ -29,6 +30,7 @@ _BUILDS = {
 }
 
 
+@functools.cache
 def built(program: str) -> str:
     """The image of web, controller, hypervisor or worker, built from this checkout."""
     name = f"elastic-face-test/{program}"
@@ -38,6 +40,7 @@ def built(program: str) -> str:
     return name
 
 
+@functools.cache
 def registry(engine: Any) -> str:
     """The image of a registry; it asks for no password unless its environment says so."""
     engine.images.build(path=str(ROOT / "tests/registry"), tag=_REGISTRY, rm=True)

@@ -12,9 +12,8 @@ from typing import Any
 from docker.types import Mount
 from facelocal.hypervisor.whole_machines import disk_of_ami, machine_options
 
-from support.aws.cloud import Cloud, until
-from support.ground import free_port
-from support.stacks.embedded import ROOT
+from support.aws.cloud import Cloud
+from support.ground import ROOT, free_port, until
 
 STANDIN_IMAGE = "elastic-face-test/instance"
 MACHINE_IMAGE = "elastic-face-test/machine"

@@ -19,9 +19,8 @@ from facelocal.hypervisor.machines import WorkerState
 from facelocal.hypervisor.whole_machines import MachineDriver
 from facelocal.settings import EmulatorSettings
 
-from support.aws.cloud import Cloud, until
-from support.ground import CREDENTIALS
-from support.stacks.embedded import ROOT
+from support.aws.cloud import Cloud
+from support.ground import CREDENTIALS, ROOT, until
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 
 ENDPOINT = "http://localstack:4566"

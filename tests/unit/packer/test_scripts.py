@@ -11,8 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from support.stacks.compose import skip
-from support.stacks.embedded import ROOT
+from support.ground import ROOT
+from support.requirements import require_program
 
 UNITS = ROOT / "packer/files/units"
 PROGRAMS = ROOT / "packer/files/bin"
@@ -98,8 +98,7 @@ def test_without_packer_the_check_fails_in_continuous_integration_alone(ci: str,
     "variable", ["worker_image=registry/worker:latest", "commit=main", "region=nowhere", "ssm_agent_version=latest"]
 )
 def test_a_variable_that_cannot_be_is_refused(variable: str) -> None:
-    if not shutil.which("packer"):
-        skip("packer is not installed")
+    require_program("packer")
     good = {
         "commit": "0" * 40,
         "ssm_agent_version": "none",
@@ -113,8 +112,7 @@ def test_a_variable_that_cannot_be_is_refused(variable: str) -> None:
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    if not shutil.which("systemd-analyze"):
-        skip("there is no systemd-analyze")
+    require_program("systemd-analyze")
     for unit in UNITS.iterdir():
         text = unit.read_text().replace("/usr/local/lib/elastic-face", str(PROGRAMS))
         (tmp_path / unit.name).write_text(text)
