@@ -128,8 +128,8 @@ def test_the_stored_prediction_names_its_request(site: Site) -> None:
 def test_the_log_is_json_with_one_line_an_answer(site: Site) -> None:
     request_id = site.ask()
     site.work()
-    assert [line["event"] for line in site.logged()] == ["started", "answered", "idle"]
-    answered = site.logged()[1]
+    assert [line["event"] for line in site.logged()] == ["settings", "started", "answered", "idle"]
+    answered = site.logged()[2]
     assert (answered["request_id"], answered["kind"], answered["instance_id"]) == (request_id, "unknown", "i-1")
 
 
@@ -169,7 +169,7 @@ def test_a_hung_request_ends_its_worker_and_is_answered_by_another(site: Site) -
     assert site.work(CRASHING, EFACE_REQUEST_LIMIT_S="1") == 1
     assert site.work(EFACE_IDLE_S="5") == 0
     assert [reply.id for reply in site.answered()] == [request_id]
-    assert [line["event"] for line in site.logged()] == ["started", "request_hung"]
+    assert [line["event"] for line in site.logged()] == ["settings", "started", "request_hung"]
 
 
 @pytest.mark.parametrize(("image", "status"), [(b"CRASH", -signal.SIGABRT), (b"BUG", 1)])
@@ -207,6 +207,6 @@ def test_a_message_that_cannot_be_read_is_dead_after_three_receives(site: Site) 
 
 def test_without_a_gallery_the_start_fails_in_one_clear_line(site: Site) -> None:
     assert site.work(EFACE_MODEL="auto") == 1
-    (line,) = site.logged()
+    (_settings, line) = site.logged()
     assert line["error_type"] == "GalleryError"
     assert "gallery.npz" in str(line["error"])
