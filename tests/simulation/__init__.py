@@ -1,1 +1,1 @@
-"""A seeded discrete-event simulation of the whole system: production's `decide` and worker under a virtual clock."""
+"""A seeded discrete-event simulation of the whole system: the production controller and worker on a virtual clock."""

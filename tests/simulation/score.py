@@ -26,20 +26,22 @@ def of(world: World) -> Score:
     """A run's score; requests in the dead queue have no wait."""
     waits = world.replied_at - world.trace.arrivals
     waits = waits[~np.isnan(waits)]
+    bill = world.ec2.bill
     return Score(
         round(float(np.percentile(waits, 50)), 2),
         round(float(np.percentile(waits, 99)), 2),
-        round(world.ec2.running_s, 1),
-        world.ec2.starts,
-        world.ec2.flaps,
-        round(world.ec2.billed_s * USD_PER_HOUR / 3600, 4),
+        round(bill.running_s, 1),
+        bill.starts,
+        bill.flaps,
+        round(bill.billed_s * USD_PER_HOUR / 3600, 4),
     )
 
 
 def oracle(trace: Trace) -> tuple[Score, np.ndarray]:
-    """The best there can be, and when it answers: it knows all arrivals and has each instance ready just in time.
+    """The best possible score, and when each request is answered. The oracle knows all arrivals in advance.
 
-    As many as the maximum serve in order of arrival; nobody boots, waits for work or is billed a minute at least.
+    Up to the maximum of instances serve in order of arrival. Each is ready just in time, and does not boot, wait for
+    work or get billed a minute at least.
     """
     free = [0.0] * min(trace.max_instances, len(trace.arrivals))
     replied = np.empty(len(trace.arrivals))

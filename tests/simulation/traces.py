@@ -24,7 +24,7 @@ class Faults:
     stale: float = 0.1
     """Of a look that finds the counts of up to a minute ago."""
     lost_answer: float = 0.01
-    """Of an EC2 call that succeeds and whose answer is lost."""
+    """Of an EC2 call that changes something and whose answer is lost."""
     hang: float = 0.002
     """Of a boot that never ends."""
     crash: float = 0.0005
@@ -32,7 +32,7 @@ class Faults:
     poison: float = 0.0
     """Of a request that crashes each worker that has it."""
     controller_crash: float = 0.0
-    """Of the controller to lose its memory between two calls, at each tick."""
+    """Of the controller to be killed and replaced by another, at each tick, between any two of its calls."""
     twin: bool = False
     """Whether a second controller acts at the same time, as where there is no lease."""
 
@@ -52,10 +52,12 @@ class Trace:
     """Of the distribution that `service_s` is drawn from."""
     max_instances: int = 15
     offerings: tuple[Offering, ...] = (Offering("m7i.large", "subnet-a"), Offering("m7i.large", "subnet-b"))
-    dry: tuple[tuple[str, float, float], ...] = ()
-    """(offering's key, from, to): no machines there then."""
+    out_of_capacity: tuple[tuple[Offering, float, float], ...] = ()
+    """(offering, from, to): no machines there then."""
     outages: tuple[tuple[float, float], ...] = ()
     """(from, to): no call to AWS by the controller succeeds then."""
+    call_s: float = 0.1
+    """What each of the controller's calls takes."""
     faults: Faults = field(default_factory=Faults)
     limits: Limits = field(default_factory=Limits)
     """What EC2 takes of the account's calls."""
@@ -74,6 +76,11 @@ def served_in(trace: Trace, service_s: float) -> Trace:
 def burst(rng: np.random.Generator) -> Trace:
     """100 at once, from nothing."""
     return _trace("burst", np.full(100, 5.0), rng)
+
+
+def yesterday(rng: np.random.Generator) -> Trace:
+    """400 at once, from nothing and in good weather, for the controller to learn from."""
+    return _trace("yesterday", np.full(400, 5.0), rng, faults=CALM)
 
 
 def daily(rng: np.random.Generator) -> Trace:
@@ -100,7 +107,7 @@ def flood(rng: np.random.Generator) -> Trace:
 def drought(rng: np.random.Generator) -> Trace:
     """Two bursts of 150 while the preferred offering has no machines."""
     at = np.concatenate([np.full(150, 5.0), np.full(150, 400.0)])
-    return _trace("drought", at, rng, dry=(("m7i.large@subnet-a", 0.0, 300.0),))
+    return _trace("drought", at, rng, out_of_capacity=((Offering("m7i.large", "subnet-a"), 0.0, 300.0),))
 
 
 def outage(rng: np.random.Generator) -> Trace:

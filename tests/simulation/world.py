@@ -1,44 +1,37 @@
-"""The simulation itself: a heap of events, the queue, EC2, the workers and one controller (or two)."""
+"""The simulation itself: requests, the queue, EC2, the workers and one controller (or two), on one virtual clock."""
 
-import heapq
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from facecontroller.model import Actions, Observation, Outcome
-from faceworker.lifecycle import Event, Lifecycle, Step
+from botocore.exceptions import EndpointConnectionError
+from facecontroller.lease import Lease, NoLease, S3Lease
+from facecontroller.loop import Pace
+from facecore.errors import UnavailableError
+from support.fakes.aws import Crashed, Journal
+from support.fakes.clock import Clock
+from support.fakes.ec2 import Machine
+from support.fakes.lease import FakeLeaseBucket
 
-from simulation.ec2 import SimEc2, SimMachine
-from simulation.policies import Policy
-from simulation.queue import SimQueue
+from simulation.ec2 import SimulatedEc2
+from simulation.fleet import SimulatedFleet
+from simulation.policies import Make, Scaler, Site
+from simulation.queue import SimulatedQueue
 from simulation.traces import Trace
+from simulation.workers import Workers
 
-IDLE_S, VISIBILITY_S, RESTART_S = 5.0, 6.0, 1.0
-"""The worker's settings, and its systemd unit's pause before a restart."""
 TICK_S = 1.0
-STEPS = ("received", "stored", "replied")
-"""Where a worker can crash: before the result is stored, before the reply, before the message is deleted."""
-MAX_FAILURES = 5
-"""Failures of a worker in a row after which its unit powers the machine off."""
-
-
-@dataclass(slots=True)
-class SimWorker:
-    """One worker's process, or the next one on the same machine."""
-
-    machine: SimMachine
-    life: int
-    lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    request: int | None = None
-    poll: int = 0
-    failures: int = 0
+RESTART_S = 1.0
+"""From the end of a controller's process to the next one's first tick."""
+MOST_CALLS = 5
+"""A controller that is killed in a tick is so before one of that many calls, or at the end of the tick."""
 
 
 @dataclass
 class Series:
-    """What was so at each tick."""
+    """What was so at each second."""
 
     at: list[float] = field(default_factory=list)
     queue: list[int] = field(default_factory=list)
@@ -46,173 +39,108 @@ class Series:
 
 
 class World:
-    """One trace under one policy. The same trace, policies and seed give the same run."""
+    """One trace under one policy. The same trace, policy and seed give the same run."""
 
-    def __init__(self, trace: Trace, make: Callable[[Trace], Policy], seed: int) -> None:
+    def __init__(self, trace: Trace, make: Make, seed: int) -> None:
         self.trace = trace
-        self._rng = random.Random(seed)
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._planned = 0
-        self.now = 0.0
-        self.queue = SimQueue(trace.faults, self._rng)
-        self.ec2 = SimEc2(trace, self._rng, self.later, self._booted, self._halted)
         self._make = make
-        self._controllers = [make(trace) for _ in range(2 if trace.faults.twin else 1)]
-        self._workers: dict[str, SimWorker] = {}
-        self._polling: deque[tuple[SimWorker, int]] = deque()
-        self.replied_at = np.full(len(trace.arrivals), np.nan)
-        self.deleted: set[int] = set()
-        self._poisonous = {
-            n for n in range(len(trace.arrivals)) if trace.faults.poison and self._rng.random() < trace.faults.poison
-        }
+        # Chance of several kinds, so that one policy's more frequent calls do not change how long another's boots take.
+        chance = {name: random.Random(f"{seed} {name}") for name in ("requests", "counts", "workers", "controllers")}
+        self._requests, self._kills = chance["requests"], chance["controllers"]
+        self._arrivals = trace.arrivals.tolist()
+        self._arrived = 0
+        self.clock = Clock(0.0)
+        self.calls = Journal(self.clock, trace.call_s, before=self._trouble)
+        """The controller's calls."""
+        self._calls_to_live = 0
+        self._controllers = 0
+        self._lease = FakeLeaseBucket(self.clock, self.calls)
+        self.queue = SimulatedQueue(trace.faults, chance["counts"], self.clock, self.calls)
+        self.workers = Workers(trace, chance["workers"], self.clock, self.queue, power_off=self._power_off)
+        self.ec2 = SimulatedEc2(
+            trace, seed, self.clock, self.calls, booted=self.workers.booted, halted=self.workers.halted
+        )
         self.series = Series()
-        self.stopped_while_busy = 0
-        self.after_tick: Callable[[Observation | None, Actions], None] = lambda _observation, _actions: None
-
-    def later(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Runs `call` after `delay_s` seconds."""
-        self._planned += 1
-        heapq.heappush(self._events, (self.now + delay_s, self._planned, call))
+        self.ended = False
+        """Whether a look found nothing that waits or runs, and nothing to come."""
 
     def run(self, until_s: float, progress: Callable[[float], object] = lambda _now: None) -> None:
-        """Runs until all requests are settled and nothing runs, or until `until_s`."""
-        arrivals, services = self.trace.arrivals.tolist(), self.trace.service_s.tolist()
-        self._services = services
-        self.later(0.0, self._tick)
-        upcoming, count = 0, len(arrivals)
-        while self.now < until_s:
-            next_at = self._events[0][0]
-            while upcoming < count and arrivals[upcoming] <= next_at:
-                self.now = arrivals[upcoming]
-                self.queue.put(upcoming)
-                upcoming += 1
-                self._serve()
-                next_at = self._events[0][0]
-            self.now, _, call = heapq.heappop(self._events)
-            call()
-            if call == self._tick:
-                progress(self.now)
-                if upcoming == count and self.is_over():
-                    break
-        self.ec2.settle(self.now)
+        """Runs, once, until all requests are settled and nothing runs, or until `until_s`."""
+        self.clock.later(0.0, self._arrive)
+        for _ in range(2 if self.trace.faults.twin else 1):
+            self.clock.later(0.0, self._start_controller)
+        self.clock.later(0.0, lambda: self._look(progress))
+        while self.clock.now_s < until_s and not self.ended:
+            self.clock.step()
+        self.ec2.bill.settle(self.clock.now_s)
 
-    def is_over(self) -> bool:
-        """Whether nothing waits and nothing runs."""
-        return not self.queue.visible and self.queue.in_flight == 0 and self.ec2.active == 0
+    @property
+    def replied_at(self) -> np.ndarray:
+        """When each request was answered for the first time; NaN if it was not."""
+        return np.array(self.workers.replied_at)
 
-    def _tick(self) -> None:
-        self.later(TICK_S, self._tick)
-        self.series.at.append(self.now)
-        self.series.queue.append(len(self.queue.visible) + self.queue.in_flight)
+    @property
+    def dead(self) -> set[int]:
+        """The requests in the dead queue."""
+        return {int(body) for body in self.queue.dead.bodies()}
+
+    def _look(self, progress: Callable[[float], object]) -> None:
+        self.queue.note()
+        self.series.at.append(self.clock.now_s)
+        self.series.queue.append(self.queue.visible + self.queue.in_flight)
         self.series.instances.append(self.ec2.active)
-        away = any(since <= self.now < until for since, until in self.trace.outages)
-        for n in range(len(self._controllers)):
-            self._control(n, away)
+        settled = not self.queue.visible and not self.queue.in_flight and not self.ec2.active
+        self.ended = settled and self._arrived == len(self._arrivals)
+        progress(self.clock.now_s)
+        self.clock.later(TICK_S, lambda: self._look(progress))
 
-    def _control(self, n: int, away: bool) -> None:
-        controller = self._controllers[n]
-        observation = None if away else self._observe()
-        actions = controller.decide(observation, self.now)
-        if actions:
-            for machine_id in actions.stop:
-                worker = self._workers.get(machine_id)
-                self.stopped_while_busy += worker is not None and worker.request is not None
-            outcome = Outcome() if away else self.ec2.act(actions, self.now)
-            controller.done(outcome, self.now)
-        self.after_tick(observation, actions)
-        if self._rng.random() < self.trace.faults.controller_crash:
-            self._controllers[n] = self._make(self.trace)
+    def _arrive(self) -> None:
+        """The request that is due, and all that come before anything else happens; then plans the next ones."""
+        while self._arrived < len(self._arrivals) and self._arrivals[self._arrived] <= self.clock.next_at:
+            self.clock.now_s = max(self.clock.now_s, self._arrivals[self._arrived])
+            copies = 1 + (self._requests.random() < self.trace.faults.duplicate)
+            for _ in range(copies):
+                self.queue.send(str(self._arrived))
+            self._arrived += 1
+            if self.workers.wait:
+                self.workers.serve()
+        if self._arrived < len(self._arrivals):
+            self.clock.at(self._arrivals[self._arrived], self._arrive)
 
-    def _observe(self) -> Observation:
-        visible, in_flight = self.queue.look()
-        return Observation(self.now, visible + in_flight, "ami", tuple(self.ec2.seen.values()), in_flight)
+    def _power_off(self, machine: Machine) -> None:
+        self.ec2.power_off(machine)
 
-    def _booted(self, machine: SimMachine) -> None:
-        worker = self._workers[machine.id] = SimWorker(machine, machine.life)
-        self._advance(worker, Event.READY)
+    def _start_controller(self) -> None:
+        self._controllers += 1
+        s3: Any = self._lease
+        # Two act at once only where no lease keeps one of them from it.
+        twin = self.trace.faults.twin
+        lease: Lease = NoLease() if twin else S3Lease(s3, "bucket", f"controller-{self._controllers}", self.clock)
+        site = Site(self.trace, self.queue, SimulatedFleet(self.ec2), lease, self.clock)
+        self._tick(self._make(site), Pace(TICK_S, self.clock.now_s))
 
-    def _halted(self, machine: SimMachine) -> None:
-        worker = self._workers.pop(machine.id, None)
-        if worker is not None and worker.request is not None:
-            self._lose(worker.request)
-
-    def _advance(self, worker: SimWorker, event: Event) -> None:
-        """What the worker's own state machine says is next."""
-        step = worker.lifecycle.after(event, stopping=False)
-        if step is Step.POLL:
-            self._poll(worker)
-        elif step is Step.HANDLE:
-            self._handle(worker)
-        elif step is Step.END:
-            del self._workers[worker.machine.id]
-            self.ec2.power_off(worker.machine, self.now)
-
-    def _poll(self, worker: SimWorker) -> None:
-        worker.poll += 1
-        poll = worker.poll
-        self._polling.append((worker, poll))
-        self._serve()
-        if worker.request is None:
-            self.later(IDLE_S, lambda: self._poll_ends(worker, poll))
-
-    def _poll_ends(self, worker: SimWorker, poll: int) -> None:
-        if worker.poll == poll and worker.request is None and self._lives(worker):
-            worker.poll += 1
-            self._advance(worker, Event.EMPTY)
-
-    def _serve(self) -> None:
-        """Gives what is visible to those who poll."""
-        while self._polling and self.queue.visible:
-            worker, poll = self._polling.popleft()
-            if worker.poll != poll or not self._lives(worker):
-                continue
-            request = self.queue.take()
-            if request is None:
-                self._polling.appendleft((worker, poll))
-                return
-            worker.request = request
-            self._advance(worker, Event.RECEIVED)
-
-    def _handle(self, worker: SimWorker) -> None:
-        request = worker.request
-        assert request is not None
-        poisonous = request in self._poisonous
-        if poisonous or self._rng.random() < self.trace.faults.crash:
-            at = STEPS[0] if poisonous else self._rng.choice(STEPS)
-            self.later(self._services[request], lambda: self._crash(worker, request, at))
+    def _tick(self, scaler: Scaler, pace: Pace) -> None:
+        """One tick and the plan for the next one. Its calls take time, in which everything else goes on."""
+        killed = self._kills.random() < self.trace.faults.controller_crash
+        self._calls_to_live = self._kills.randint(1, MOST_CALLS) if killed else 0
+        try:
+            succeeded = scaler.tick()
+            killed = self._calls_to_live > 0
+        except Crashed:
+            killed = True
+        self._calls_to_live = 0
+        if killed:
+            self.clock.later(RESTART_S, self._start_controller)
         else:
-            self.later(self._services[request], lambda: self._answer(worker, request))
+            self.clock.later(pace.wait_s(succeeded, self.clock.now_s), lambda: self._tick(scaler, pace))
 
-    def _answer(self, worker: SimWorker, request: int) -> None:
-        if not self._lives(worker):
-            return
-        self._reply(request)
-        self.queue.delete()
-        self.deleted.add(request)
-        worker.request, worker.failures = None, 0
-        self._advance(worker, Event.HANDLED)
-
-    def _crash(self, worker: SimWorker, request: int, at: str) -> None:
-        if not self._lives(worker):
-            return
-        if at == "replied":
-            self._reply(request)
-        worker.request = None
-        self._lose(request)
-        worker.failures += 1
-        if worker.failures == MAX_FAILURES:
-            del self._workers[worker.machine.id]
-            self.ec2.power_off(worker.machine, self.now)
-            return
-        worker.lifecycle = Lifecycle()
-        self.later(RESTART_S, lambda: self._lives(worker) and self._advance(worker, Event.READY))
-
-    def _reply(self, request: int) -> None:
-        if np.isnan(self.replied_at[request]):
-            self.replied_at[request] = self.now
-
-    def _lose(self, request: int) -> None:
-        self.later(VISIBILITY_S, lambda: (self.queue.reappear(request), self._serve()))
-
-    def _lives(self, worker: SimWorker) -> bool:
-        return self._workers.get(worker.machine.id) is worker
+    def _trouble(self, call: str) -> None:
+        """What happens to a controller's call before it has an effect."""
+        if self._calls_to_live:
+            self._calls_to_live -= 1
+            if not self._calls_to_live:
+                raise Crashed(call)
+        if any(since <= self.clock.now_s < until for since, until in self.trace.outages):
+            if call == "depth":
+                raise UnavailableError("no answer")
+            raise EndpointConnectionError(endpoint_url="http://aws.test")

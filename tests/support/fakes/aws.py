@@ -18,8 +18,7 @@ MAX_MESSAGE_BYTES = 1024
 # Both as deploy/resources.yaml has them.
 MAX_RECEIVES = 3
 DEFAULT_VISIBILITY_S = 30
-READINGS_KEPT = 300
-"""Readings of a depth that a later one can still give."""
+DEPTHS_KEPT = 2000
 
 
 class Crashed(BaseException):
@@ -79,20 +78,20 @@ class FakeQueue:
         self.name = name
         self._clock = clock
         self._journal = journal or Journal()
-        self._dead = dead
+        self.dead = dead
         self._visible: deque[_Stored] = deque()
         self._hidden: dict[str, _Stored] = {}
         """By receipt."""
         self._timeouts: list[tuple[float, str]] = []
         """A heap of (when a message is visible again, its receipt); void for one that was deleted or extended."""
         self._receipts = 0
-        self._read: deque[tuple[float, Depth]] = deque(maxlen=READINGS_KEPT)
+        self._past: deque[tuple[float, Depth]] = deque(maxlen=DEPTHS_KEPT)
         self.failures = 0
         """Next readings of the depth that fail."""
         self.false_zeros = 0
         """Next readings of the depth that find the queue empty."""
         self.lag_s = 0.0
-        """How old the readings of the depth are."""
+        """How old the readings of the depth are; they give the last one noted or read before that."""
 
     @property
     def visible(self) -> int:
@@ -135,7 +134,7 @@ class FakeQueue:
             next_at = min(self._clock.next_at, self._timeouts[0][0] if self._timeouts else inf, until_s)
             self._clock.sleep(max(0.0, next_at - self._clock.now_s))
         received: list[Message] = []
-        while len(received) < max_messages and self.visible:
+        while len(received) < max_messages and self._visible:
             if (message := self._take(hidden_s)) is not None:
                 received.append(message)
         if received:
@@ -144,12 +143,12 @@ class FakeQueue:
 
     def delete(self, receipts: Sequence[str]) -> None:
         self._journal.begin("delete")
-        if unknown := [receipt for receipt in receipts if not self._is_ours(receipt)]:
+        late = [receipt for receipt in receipts if self._hidden.pop(receipt, None) is None]
+        if unknown := [receipt for receipt in late if not self._is_ours(receipt)]:
             raise UnavailableError(f"{len(unknown)} messages stay in the queue {self.name}")
-        for receipt in receipts:
-            if self._hidden.pop(receipt, None) is None:
-                # Its timeout is over, so that it may be visible again.
-                self._visible = deque(message for message in self._visible if message.receipt != receipt)
+        if late:
+            # Their timeout is over, so that they may be visible again.
+            self._visible = deque(message for message in self._visible if message.receipt not in late)
         self._journal.end("delete")
 
     def extend(self, receipt: str, visibility_s: float) -> None:
@@ -160,24 +159,27 @@ class FakeQueue:
             raise RefusedError(f"extend a message of the queue {self.name}: {code}", aws_code=code)
         self._hide(self._hidden[receipt], visibility_s)
 
+    def note(self) -> None:
+        """Notes the true depth, for a reading that is late to give."""
+        self._past.append((self._clock.now_s, Depth(visible=self.visible, in_flight=self.in_flight, delayed=0)))
+
     def depth(self) -> Depth:
         self._journal.begin("depth")
-        now = self._clock.now_s
-        self._read.append((now, Depth(visible=self.visible, in_flight=self.in_flight, delayed=0)))
+        self.note()
         if self.failures:
             self.failures -= 1
             raise UnavailableError("no answer", aws_code="ServiceUnavailable")
         if self.false_zeros:
             self.false_zeros -= 1
             return Depth(0, 0, 0)
-        past = (depth for at, depth in reversed(self._read) if at <= now - self.lag_s)
-        return next(past, self._read[0][1])
+        then_s = self._clock.now_s - self.lag_s
+        return next((depth for at, depth in reversed(self._past) if at <= then_s), self._past[0][1])
 
     def _take(self, hidden_s: float) -> Message | None:
         """The next visible message, hidden from now on; None if it was received too often, and is dead."""
         stored = self._visible.popleft()
-        if self._dead is not None and stored.receives >= MAX_RECEIVES:
-            self._dead.send(stored.body)
+        if self.dead is not None and stored.receives >= MAX_RECEIVES:
+            self.dead.send(stored.body)
             return None
         self._receipts += 1
         stored.receives += 1

@@ -61,17 +61,22 @@ class Bucket:
         return True
 
 
-@dataclass(eq=False)
-class Shown:
-    """What DescribeInstances says of an instance, and which filters that passes."""
+@dataclass
+class Listed:
+    """The instances that DescribeInstances shows for some filters, by id."""
 
-    described: dict[str, Any]
-    passes: dict[str, bool] = field(default_factory=dict)
+    filters: Sequence[dict[str, Any]]
+    instances: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def matches(self, filters: Sequence[dict[str, Any]]) -> bool:
-        facts = {f"tag:{tag['Key']}": tag["Value"] for tag in self.described["Tags"]}
-        facts["instance-state-name"] = self.described["State"]["Name"]
-        return all(any(fnmatch.fnmatchcase(facts.get(f["Name"], ""), v) for v in f["Values"]) for f in filters)
+    def show(self, described: dict[str, Any]) -> None:
+        """Adds an instance as it is described now, or takes it off the list."""
+        facts = {f"tag:{tag['Key']}": tag["Value"] for tag in described["Tags"]}
+        facts["instance-state-name"] = described["State"]["Name"]
+        values = ((facts.get(f["Name"], ""), f["Values"]) for f in self.filters)
+        if all(any(fnmatch.fnmatchcase(fact, pattern) for pattern in patterns) for fact, patterns in values):
+            self.instances[described["InstanceId"]] = described
+        else:
+            self.instances.pop(described["InstanceId"], None)
 
 
 @dataclass(eq=False)
@@ -90,8 +95,8 @@ class Machine:
     """Changes of state, so that a transition planned before the last one is void."""
     versions: int = 0
     """Changes of what is described."""
-    shown: Shown | None = None
-    """None until DescribeInstances shows it."""
+    shown: dict[str, Any] | None = None
+    """What DescribeInstances shows of it; None until it does."""
     shown_version: int = 0
 
 
@@ -107,6 +112,8 @@ class FakeEc2:
         self._clock = clock
         self._journal = journal or Journal()
         self._tokens: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        # By filters. The simulator's ten thousand instances are listed at each tick, and few of them have changed.
+        self._lists: dict[str, Listed] = {}
         self.limits = {
             name: tuple(Bucket(*rates[name]) for rates in (CALLS, INSTANCES) if name in rates) for name in CALLS
         }
@@ -174,7 +181,7 @@ class FakeEc2:
         tags = {"Name": name, "elastic-face:id": owner}
         machine = Machine(self._new_id(), tags, image, now - age_s, started_at, offering, state=state)
         self.machines[machine.id] = machine
-        machine.shown = self._described(machine)
+        self._shown(machine, self._described(machine))
         return machine.id
 
     def in_state(self, *states: str, owner: str = "local") -> list[Machine]:
@@ -203,8 +210,8 @@ class FakeEc2:
             for machine_id in ids:
                 if machine_id not in self.machines or self.machines[machine_id].shown is None:
                     raise refusal("InvalidInstanceID.NotFound", "describe_instances", machine_id)
-            found = [i for i in self._found(request.get("Filters", ())) if not ids or i["InstanceId"] in ids]
-            return {"Reservations": [{"Instances": [i]} for i in found]}
+            found = self._found(request.get("Filters", ()))
+            return {"Reservations": [{"Instances": [i for i in found if not ids or i["InstanceId"] in ids]}]}
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "describe_instances"
@@ -217,7 +224,7 @@ class FakeEc2:
         while first < max(1, len(found)):
             with self._called("describe_instances"):
                 found = found or self._found(request["Filters"])
-                page = {"Reservations": [{"Instances": [i]} for i in found[first : first + size]]}
+                page = {"Reservations": [{"Instances": found[first : first + size]}]}
             yield page
             first += size
 
@@ -337,30 +344,32 @@ class FakeEc2:
         def show() -> None:
             # A change that is shown late must not hide a later one.
             if version > machine.shown_version:
-                machine.shown, machine.shown_version = shown, version
+                machine.shown_version = version
+                self._shown(machine, shown)
 
         if lag_s:
             self._clock.later(lag_s, show)
         else:
             show()
 
+    def _shown(self, machine: Machine, described: dict[str, Any]) -> None:
+        machine.shown = described
+        for listed in self._lists.values():
+            listed.show(described)
+
     def _found(self, filters: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        # Ten thousand instances are described at each tick, and few of them have changed since the last.
         key = repr(filters)
-        found = []
-        for machine in self.machines.values():
-            if (shown := machine.shown) is not None:
-                passes = shown.passes.get(key)
-                if passes is None:
-                    passes = shown.passes[key] = shown.matches(filters)
-                if passes:
-                    found.append(shown.described)
-        return found
+        if key not in self._lists:
+            self._lists[key] = Listed(filters)
+            for machine in self.machines.values():
+                if machine.shown is not None:
+                    self._lists[key].show(machine.shown)
+        return [*self._lists[key].instances.values()]
 
     @staticmethod
-    def _described(machine: Machine) -> Shown:
+    def _described(machine: Machine) -> dict[str, Any]:
         started_at, created_at = (datetime.fromtimestamp(at, UTC) for at in (machine.started_at, machine.created_at))
-        described = {
+        return {
             "InstanceId": machine.id,
             "ImageId": machine.image,
             "LaunchTime": started_at,
@@ -369,7 +378,6 @@ class FakeEc2:
             "BlockDeviceMappings": [{"Ebs": {"AttachTime": created_at}}, {}],
             "ClientToken": machine.token,
         }
-        return Shown(described)
 
 
 def refusal(code: str, operation: str, of: str = "nothing") -> ClientError:

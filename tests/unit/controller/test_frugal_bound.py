@@ -1,29 +1,28 @@
 """Half the cost at 1.2 times the wait: `frugal` does it if a burst allows it, and no policy can otherwise."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulation.policies import POLICIES, Baseline, Policy
+from simulation.policies import POLICIES, Baseline, Make
 from simulation.score import Score, of
-from simulation.traces import CALM, Trace, burst, served_in
+from simulation.traces import CALM, burst, served_in
 from simulation.world import World
 
 COST, WAIT = 0.5, 1.2
 SEEDS = (1, 2, 3, 4)
 
 
-def score(seed: int, service_s: float, make: Callable[[Trace], Policy]) -> Score:
+def score(seed: int, service_s: float, make: Make) -> Score:
     trace = replace(served_in(burst(np.random.default_rng(seed)), service_s), faults=CALM)
     world = World(trace, make, seed)
     world.run(1000.0)
     return of(world)
 
 
-def fixed(count: int) -> Callable[[Trace], Policy]:
+def fixed(count: int) -> Make:
     """So many instances at the first sight of work, and none afterwards."""
-    return lambda trace: Baseline(trace, 1e9, lambda visible, _running, _booting: count if visible else 0)
+    return lambda site: Baseline(site, 1e9, lambda visible, _running, _booting: count if visible else 0)
 
 
 def ratios(ours: Score, theirs: Score) -> tuple[float, float]:

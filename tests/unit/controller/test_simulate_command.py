@@ -40,5 +40,5 @@ def test_seeds_are_compared_with_demand() -> None:
     trace, policy, *ratios = lines[-1].split()
     assert (trace, policy) == ("burst", "frugal")
     waits, costs = [float(r) for r in ratios[:3]], [float(r) for r in ratios[3:]]
-    assert 1 < waits[0] <= waits[1] <= waits[2] < 1.2
+    assert 1 < waits[0] <= waits[1] <= waits[2] <= 1.2
     assert 0.4 < costs[0] <= costs[2] < 0.6

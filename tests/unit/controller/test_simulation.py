@@ -171,7 +171,7 @@ class World(RuleBasedStateMachine):
         self.demand = 0
         for _ in range(GRACE_S // 5):
             self.tick(5)
-        assert not self.ec2.in_state("pending", "running"), "I5: something runs for nobody"
+        assert not self.ec2.in_state("pending", "running"), "I5: something runs without demand"
         assert len(self.ec2.alive()) <= MAX, "I7: something leaked"
 
     def names_are_put_right(self) -> None:
