@@ -15,7 +15,10 @@ from faceweb.settings import WebSettings
 from faceworker.settings import WorkerSettings
 from support import chosen
 from support.ground import free_port
+from support.requirements import require_engine
 from support.stacks import compose, embedded
+
+pytestmark = pytest.mark.alone
 
 LOGGED_IN_S = 30.0
 PROGRAMS: dict[str, type[AwsSettings]] = {"web": WebSettings, "controller": Settings, "worker": WorkerSettings}
@@ -85,7 +88,7 @@ def embedded_stack_of_choice(credentials: None, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def compose_stack_of_choice(credentials: None) -> Iterator[Started]:
-    compose.require_engine()
+    require_engine()
     # EFACE_ENGINE chooses the worker's image there.
     variables, lines = _variables("EFACE_ENGINE")
     with compose.started(**variables) as stack:
