@@ -75,7 +75,7 @@ def test_requests_that_a_killed_web_tier_accepted_are_still_carried_out(fragile_
         _killed(fragile_compose, "web")
         answers = [future.result() for future in pending if future.exception(timeout=200) is None]
     _assert_all_right([answer for answer in answers if answer.status != UNAVAILABLE])
-    # Whoever was cut off can send again; what it had sent before has its result.
+    # A client that was cut off can send again; what it had sent before has its result.
     stored = set(fragile_compose.keys(fragile_compose.settings.in_bucket, "web-"))
     until(lambda: fragile_compose.depth(fragile_compose.settings.request_queue) == 0)
     results = set(fragile_compose.keys(fragile_compose.settings.out_bucket, "web-"))

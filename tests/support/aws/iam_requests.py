@@ -82,7 +82,7 @@ def requests_of(calls: Sequence[Call], world: World) -> Iterator[Request]:
             case "ec2":
                 yield from _EC2[call.operation](call, world, tags)
             case other:
-                raise ValueError(f"nobody told what IAM is asked for {other}:{call.operation}")
+                raise ValueError(f"no rule says what IAM is asked for {other}:{call.operation}")
 
 
 # A batch needs the permission of the single call.
@@ -101,7 +101,7 @@ def _of_s3(call: Call) -> Request:
         case "PutObject":
             action = "s3:PutObject"
         case other:
-            raise ValueError(f"nobody told what IAM is asked for s3:{other}")
+            raise ValueError(f"no rule says what IAM is asked for s3:{other}")
     return Request(action, f"arn:aws:s3:::{bucket}/{key}")
 
 

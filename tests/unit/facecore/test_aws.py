@@ -157,12 +157,12 @@ def test_an_endpoint_without_a_host_is_a_wrong_setting() -> None:
 
 
 def test_a_profile_that_does_not_exist_is_an_access_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(errors.AccessError, match="nobody"):
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    with pytest.raises(errors.AccessError, match="no-such-profile"):
         Aws(settings()).client("sqs")
 
 
-def test_nobody_listening_is_unavailable() -> None:
+def test_a_port_without_a_listener_is_unavailable() -> None:
     with pytest.raises(errors.UnavailableError) as caught, translated("list queues"):
         Aws(settings()).client("sqs", read_timeout_s=1).list_queues()
     assert isinstance(caught.value, FaceError)
