@@ -1,11 +1,13 @@
 """Fixtures that all tests share: emulators of AWS, and a fresh deployment in one."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from facecore.aws import Aws
 from facelocal.emulator import resources
 from facelocal.settings import EmulatorSettings
@@ -32,6 +34,16 @@ def credentials() -> Iterator[None]:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Programs configure logging for the whole process, and here that is many tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

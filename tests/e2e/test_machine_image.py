@@ -57,10 +57,9 @@ def _recognise(deployed: EmulatorSettings, name: str) -> Reply:
     request = Request(str(uuid.uuid4()), name, version, deployed.response_queue, time.time())
     SqsQueue(aws.client("sqs"), deployed.request_queue).send(request.encode())
     replies = SqsQueue(aws.client("sqs", read_timeout_s=30), deployed.response_queue)
-    deadline = time.monotonic() + OFF_IN_S
-    while not (messages := replies.receive(wait_s=20)):
-        assert time.monotonic() < deadline, "no reply"
-    reply = Reply.decode(messages[0].body)
+    [message] = until(lambda: replies.receive(wait_s=20), OFF_IN_S, "no reply")
+    replies.delete([message.receipt])
+    reply = Reply.decode(message.body)
     assert reply.id == request.id
     return reply
 

@@ -209,7 +209,7 @@ def test_the_hosts_reach_what_they_need(proof: Proof) -> None:
         assert _denied(requests, evaluated({"host": proof.roles[role]["host"]}, requests)) == []
 
 
-def test_the_evaluator_denies_what_nobody_allowed() -> None:
+def test_the_evaluator_denies_what_no_statement_allows() -> None:
     statement = {"Sid": "One", "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue("one")}
     document = {"Version": "2012-10-17", "Statement": [statement]}
     requests = [Request("sqs:SendMessage", queue(name)) for name in ("one", "two")]

@@ -1,8 +1,6 @@
 """The web tier as a process, against an emulator: uploads, answers, limits."""
 
-import shutil
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,8 @@ import pytest
 from facecore.messages import Reply, Request, ResultError
 from facelocal.settings import EmulatorSettings
 from support.fakes.web import form
+from support.ground import until
+from support.requirements import require_program
 from support.stacks.web_process import Cloud, anna, raw_post, running
 
 MIB = 1024 * 1024
@@ -28,9 +28,9 @@ def log(tmp_path: Path) -> Path:
 
 def curl(*arguments: str) -> str:
     """What curl prints."""
-    if not (program := shutil.which("curl")):
-        pytest.skip("curl is not installed")
-    done = subprocess.run([program, "-s", "-m", "30", *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [require_program("curl"), "-s", "-m", "30", *arguments], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -76,8 +76,7 @@ def test_late_duplicate_and_foreign_replies_are_dropped(deployment: EmulatorSett
         cloud.replies.send("not a reply")
         web.until('elastic_face_web_replies_dropped_total{reason="late"}', 1)
         web.until('elastic_face_web_replies_dropped_total{reason="undecodable"}', 1)
-        time.sleep(0.5)
-        assert cloud.replies.depth().total == 0
+        until(lambda: cloud.replies.depth().total == 0)
 
 
 def test_a_client_that_leaves_frees_its_place(deployment: EmulatorSettings, cloud: Cloud, log: Path) -> None:

@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from facelocal.settings import EmulatorSettings
-from support.ground import free_port
+from support.ground import free_port, until
 from support.stacks.web_process import Cloud, anna, running
+
+COULD_NOT_CONNECT = 7
+"""curl's exit status."""
 
 
 @pytest.fixture
@@ -32,9 +34,7 @@ def test_a_stop_finishes_what_waits_takes_no_more_and_ends_with_0(
         waiting = clients.submit(web.post)
         (request,) = cloud.take()
         web.process.send_signal(number)
-        time.sleep(0.5)
-        refused = subprocess.run(["curl", "-s", web.url], check=False)
-        assert refused.returncode == 7
+        until(lambda: subprocess.run(["curl", "-s", web.url], check=False).returncode == COULD_NOT_CONNECT)
         cloud.replies.send(anna(request).encode())
         assert waiting.result().text == "face.jpg:Anna"
         assert web.process.wait(10) == 0

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,9 @@ from facecore.objects import S3Bucket
 from facecore.queues import SqsQueue
 from facecore.settings import AwsSettings
 from support.fakes.crashing_worker import SLOW_S
-from support.ground import TESTS
+from support.ground import PATIENCE_S, TESTS, free_port, until
 
-PATIENCE_S = 60
 CRASHING = [str(TESTS / "support/fakes/crashing_worker.py")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Site:
@@ -87,14 +79,6 @@ class Site:
     def stored(self, key: str = "face.jpg") -> str:
         return self._results.get(key, max_bytes=1000).content.decode()
 
-    def until(self, condition: Callable[[], object]) -> None:
-        """Waits for `condition`."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not condition():
-            if time.monotonic() > deadline_s:
-                pytest.fail(f"not within {PATIENCE_S} s")
-            time.sleep(0.05)
-
 
 @pytest.fixture
 def site(deployment: AwsSettings, tmp_path: Path) -> Iterator[Site]:
@@ -136,7 +120,7 @@ def test_the_log_is_json_with_one_line_an_answer(site: Site) -> None:
 def test_a_stop_finishes_the_request_in_hand(site: Site) -> None:
     request_id = site.ask(b"SLOW")
     worker = site.start(CRASHING)
-    site.until(lambda: site.requests.depth().in_flight)
+    until(lambda: site.requests.depth().in_flight)
     site.ask(b"next")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(PATIENCE_S) == 0
@@ -144,11 +128,12 @@ def test_a_stop_finishes_the_request_in_hand(site: Site) -> None:
     assert site.requests.depth().total == 1
 
 
+@pytest.mark.alone
 def test_a_slow_request_is_hidden_as_long_as_it_takes(site: Site) -> None:
     assert SLOW_S > 2
     site.ask(b"SLOW")
     worker = site.start(CRASHING)
-    site.until(lambda: site.requests.depth().in_flight)
+    until(lambda: site.requests.depth().in_flight)
     assert site.work(EFACE_IDLE_S="3") == 0
     assert worker.wait(PATIENCE_S) == 0
     assert len(site.answered()) == 1
@@ -157,7 +142,7 @@ def test_a_slow_request_is_hidden_as_long_as_it_takes(site: Site) -> None:
 def test_the_request_of_a_killed_worker_is_answered_by_another(site: Site) -> None:
     request_id = site.ask(b"SLOW")
     worker = site.start(CRASHING)
-    site.until(lambda: site.requests.depth().in_flight)
+    until(lambda: site.requests.depth().in_flight)
     worker.kill()
     worker.wait()
     assert site.work(EFACE_IDLE_S="5") == 0
@@ -188,13 +173,13 @@ def test_metrics_are_served_where_a_port_is_given(site: Site) -> None:
     port = free_port()
     site.ask(b"image")
     site.start(EFACE_METRICS_PORT=str(port), EFACE_IDLE_S="20")
-    site.until(site.answered)
+    until(site.answered)
 
     def counted() -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return b'elastic_face_worker_answered_total{kind="unknown"} 1.0' in answer.read()
 
-    site.until(counted)
+    until(counted)
 
 
 def test_a_message_that_cannot_be_read_is_dead_after_three_receives(site: Site) -> None:

@@ -23,6 +23,8 @@ from support.aws.cloud import Cloud
 from support.ground import CREDENTIALS, ROOT, until
 from support.stacks.machine_build import MACHINE_IMAGE, BuiltMachine
 
+# Its disk is copied first, a gigabyte.
+STARTED_IN_S = 120.0
 ENDPOINT = "http://localstack:4566"
 """LocalStack as machines reach it."""
 
@@ -90,7 +92,11 @@ def booted(driver: MachineDriver, cloud: Cloud, settings: Mapping[str, str], net
     name = f"{network or cloud.network}-{instance_id}"
     driver.start(instance_id, CREDENTIALS | {"EFACE_REGION": "us-east-1", "AWS_ENDPOINT_URL": ENDPOINT} | settings)
     try:
-        until(lambda: cloud.engine.containers.list(filters={"name": f"{name}$"}), 60, "the machine does not start")
+        until(
+            lambda: cloud.engine.containers.list(filters={"name": f"{name}$"}),
+            STARTED_IN_S,
+            "the machine does not start",
+        )
         yield Machine(instance_id, driver, cloud.engine.containers.get(name))
     finally:
         off = False
@@ -100,7 +106,7 @@ def booted(driver: MachineDriver, cloud: Cloud, settings: Mapping[str, str], net
             off = not driver.workers()[instance_id].running
         driver.remove(instance_id)
         # Its disk goes last.
-        until(lambda: not cloud.engine.volumes.list(filters={"name": name}), 60, "the machine is not removed")
+        until(lambda: not cloud.engine.volumes.list(filters={"name": name}), failure="the machine is not removed")
 
 
 def log_group(deployment_id: str) -> str:

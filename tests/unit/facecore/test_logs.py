@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +13,9 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The lines logged so far; logging is put back afterwards as it was found."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
+    """The lines logged so far."""
+    return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 def test_an_event_is_one_line_with_its_context(lines: Lines) -> None:

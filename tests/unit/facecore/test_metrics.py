@@ -7,12 +7,7 @@ import pytest
 from facecore.errors import SettingsError
 from facecore.metrics import LATENCY_BUCKETS_S, new_registry, serve
 from prometheus_client import generate_latest
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from support.ground import free_port
 
 
 def test_a_registry_says_whose_it_is() -> None:
