@@ -15,14 +15,15 @@ from support import sharing
 from support.aws import emulator, localstack
 from support.ground import CREDENTIALS, ROOT
 from support.requirements import require_engine
+from xdist.remote import Producer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = sharing.in_order(items)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> sharing.Scheduling:
-    return sharing.Scheduling(config)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing.Scheduling:
+    return sharing.Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
