@@ -30,6 +30,7 @@ def configure(program: str, level: str = "info", **bound: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
+            # Third parties log through the standard library: their lines get the same fields.
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

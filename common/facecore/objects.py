@@ -95,6 +95,7 @@ class S3Bucket:
         with translated(f"get {key!r} from the bucket {self.name}"):
             answer = self._client.get_object(Bucket=self.name, Key=key, **which)  # type: ignore[arg-type]
             with answer["Body"] as body:
+                # Before it is read: the limit protects this process's memory.
                 if answer["ContentLength"] > max_bytes:
                     raise TooLargeError(f"{key!r} in the bucket {self.name} is over {max_bytes} bytes")
                 return StoredObject(content=body.read(), etag=answer["ETag"])

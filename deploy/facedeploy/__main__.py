@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
         run(arguments[0], Account(settings, say), settings)
     except FaceError as error:
         sys.stderr.write(f"{arguments[0]}: {error}\n")
+        # As a shell's own commands: 2 is wrong usage.
         return 2 if isinstance(error, SettingsError) else 1
     return 0
 

@@ -143,6 +143,7 @@ def _make_network(account: Account, settings: DeploySettings) -> dict[str, str]:
     if not account.stacks.parameters(settings.network_stack):
         wanted = f"{settings.instance_types},{settings.web_instance_type}"
         found = account.zones(wanted)[:ZONES]
+        # network.yaml makes two or three subnets; one zone alone may run out of a type.
         if len(found) < ZONES - 1:
             raise DeployError(
                 f"fewer than two zones of {settings.region} offer {wanted}: choose others with EFACE_INSTANCE_TYPES "

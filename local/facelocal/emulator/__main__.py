@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     endpoint = f"http://{settings.emulator_host}:{bound.bind_addr[1]}"
     failures: list[int] = []
 
+    # The resources are made through the server, so it has to serve while they are.
     def create() -> None:
         if status := _create(settings.model_copy(update={"endpoint_url": endpoint})):
             failures.append(status)

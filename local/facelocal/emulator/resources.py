@@ -49,6 +49,7 @@ def create(aws: Aws, settings: EmulatorSettings) -> None:
         "WorkerUserData": user_data.encode(worker),
     }
     _deploy(cloudformation, f"{settings.id}-resources", template, parameters)
+    # An emulator that made these properties from the template gets the same values again.
     for bucket in _resources(template, parameters, "AWS::S3::Bucket"):
         _complete_bucket(s3, bucket)
     for made in _resources(template, parameters, "AWS::EC2::LaunchTemplate"):

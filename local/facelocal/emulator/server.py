@@ -68,6 +68,7 @@ def bind(host: str, port: int, ending: threading.Event) -> Server:
         numthreads=THREADS,
         timeout=KEEP_ALIVE_S,
         request_queue_size=BACKLOG,
+        # Kept connections would hold the end for as long as they are kept.
         shutdown_timeout=1,
     )
     server.keep_alive_conn_limit = BACKLOG

@@ -142,6 +142,7 @@ class InstanceContainers(ABC):
         """Removes the instance's container, if there is one, and keeps what it logged."""
         try:
             container = self._client.containers.get(self._name(instance_id))
+            # The engine removes a container's log with it.
             with (self._log_dir / f"worker-{instance_id}.log").open("ab") as stream:
                 for chunk in container.logs(stream=True, follow=False):
                     stream.write(chunk)

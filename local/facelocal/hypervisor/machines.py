@@ -96,6 +96,7 @@ class Machines:
             return (instance_id, Step.BOOT, "booted") if machine.booted else None
         machine.booted = True
         if worker.running:
+            # The pause before a restart counts from here.
             machine.boots_at = now
             return None
         failures = machine.failures + 1

@@ -78,6 +78,7 @@ class MachineDriver(InstanceContainers):
     def _options(self, instance_id: str, environment: dict[str, str]) -> dict[str, Any]:
         ami = self._ami_of(instance_id)
         image, disk, metadata = f"{self._machine_image}:{ami}", self._disk(instance_id), self._metadata(instance_id)
+        # Each instance has a disk of its own, with the worker's image on it as the AMI has it.
         self._client.containers.run(
             image,
             ["cp", "--archive", "/from/.", "/to/"],

@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in commands:
         sys.stderr.write(USAGE)
         return 2
+    # This program calls the emulator too, and a user's own keys must not get there.
     os.environ.update(CREDENTIALS)
     try:
         return commands[arguments[0]](load(StackSettings, os.environ), os.environ)
@@ -59,6 +60,7 @@ def up(settings: StackSettings, environ: Mapping[str, str]) -> int:
         sys.stdout.write(f"Elastic Face is up already: {settings.web_url} (`make down` stops it)\n")
         return 0
     check_ports(settings)
+    # A supervisor that was killed left its programs.
     supervisor.sweep()
     for folder in (settings.run_dir / "logs", settings.run_dir / "workers"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,9 +27,11 @@ CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
+    # Without it boto3 may look for an instance's role at an address that is not there, for seconds.
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 """What emulators take for an account."""
+# Above the 5 s that the web tier gives its requests and the 10 s that the hypervisor gives the workers.
 _PROGRAM_STOP_S = 40
 _DOWN_TIMEOUT_S = 60
 _POLL_S = 0.2
@@ -95,6 +97,7 @@ def configuration(run_dir: Path, socket_file: Path) -> configparser.RawConfigPar
             "startsecs": 1,
             "startretries": 20,
             "stopwaitsecs": _PROGRAM_STOP_S,
+            # A program that is killed takes its children along: the hypervisor's fork server and the workers.
             "killasgroup": "true",
             "redirect_stderr": "true",
             "stdout_logfile": run_dir / f"logs/{name}.log",
