@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from facecore.aws import Aws, translated
-from facecore.errors import AwsError, FaceError, UnavailableError
+from facecore.errors import AwsError, FaceError
 from facecore.queues import SqsQueue
 from facecore.settings import Model, load
 
@@ -83,7 +83,8 @@ def up(settings: StackSettings, environ: Mapping[str, str]) -> int:
     try:
         _wait("the AWS emulator", lambda: resources.are_complete(aws, settings.deployment), settings.ready_timeout_s)
         supervisor.start_tiers()
-        _wait("the web tier", lambda: _is_ready(settings.web_url), settings.ready_timeout_s)
+        ready_url = f"{settings.web_url}/readyz"
+        _wait("the web tier", lambda: bool(urllib.request.urlopen(ready_url, timeout=5)), settings.ready_timeout_s)  # noqa: S310
     except StackError as error:
         states = supervisor.states()
         supervisor.stop()
@@ -174,23 +175,18 @@ def check_ports(settings: StackSettings) -> None:
 
 def _wait(what: str, is_ready: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    last: Exception | None = None
+    last = "no answer"
     while time.monotonic() < deadline:
         try:
             if is_ready():
                 return
+        except urllib.error.HTTPError as error:
+            # The web tier says which of its checks fails.
+            last = error.read().decode(errors="replace").strip()
         except (OSError, AwsError) as error:
-            last = error
+            last = str(error)
         time.sleep(_POLL_S)
-    raise StackError(f"{what} was not ready after {timeout_s:g} s ({last or 'no answer'})")
-
-
-def _is_ready(web_url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{web_url}/readyz", timeout=5):  # noqa: S310  our own address
-            return True
-    except urllib.error.HTTPError as error:
-        raise UnavailableError(error.read().decode(errors="replace").strip()) from error
+    raise StackError(f"{what} was not ready after {timeout_s:g} s ({last})")
 
 
 if __name__ == "__main__":
