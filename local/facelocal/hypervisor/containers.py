@@ -124,13 +124,14 @@ class InstanceContainers(ABC):
     def _start(self, instance_id: str, environment: dict[str, str]) -> None:
         try:
             self._discard(instance_id)
-            self._client.containers.run(
-                detach=True,
-                name=self._name(instance_id),
-                labels=_NOT_OF_COMPOSE | {NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
-                **self._options(instance_id, environment),
-            )
-        except (docker.errors.DockerException, OSError) as error:
+            common = {
+                "detach": True,
+                "name": self._name(instance_id),
+                "labels": _NOT_OF_COMPOSE | {NETWORK_LABEL: self._network, INSTANCE_LABEL: instance_id},
+            }
+            self._client.containers.run(**self._options(instance_id, environment) | common)
+        except Exception as error:
+            # Whatever it is: a thread of the pool has no other way to tell.
             log.error("container_did_not_start", instance_id=instance_id, error=str(error))
             raise
 
