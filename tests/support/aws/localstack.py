@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import docker
+from facecore.aws import Aws
+from facecore.settings import AwsSettings
 
+from support.ground import PATIENCE_S
 from support.stacks.containers import published
 
 IMAGE = "localstack/localstack:4.14.0"
@@ -23,4 +26,7 @@ def started(environment: Mapping[str, str] | None = None, **options: Any) -> Ite
     """
     variables = _ENVIRONMENT | dict(environment or {})
     with published(docker.from_env(), IMAGE, 4566, "/_localstack/health", environment=variables, **options) as url:
+        # EC2 loads at its first call, which takes longer than clients wait when the machine is loaded.
+        aws = Aws(AwsSettings(id="warm-up", endpoint_url=url))
+        aws.client("ec2", read_timeout_s=PATIENCE_S).describe_images(Owners=["self"])
         yield url
