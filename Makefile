@@ -86,8 +86,8 @@ tests/iam/node_modules/.ready: .venv/.ready tests/iam/package.json tests/iam/pac
 # Tests that wait for containers leave their processor to others: a process more than there are processors. What drives
 # a whole stack or measures time comes after them, with nothing beside it.
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-SHARED_OUT = -m "not alone" -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
-ALONE = -m alone --cov --cov-append --cov-report=term-missing:skip-covered
+SHARED_OUT = -m "not alone" --durations=20 -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
+ALONE = -m alone --durations=20 --cov --cov-append --cov-report=term-missing:skip-covered
 
 .PHONY: test
 test: .venv/.ready tests/iam/node_modules/.ready ## Run all tests (TESTS="tests/unit -k name" for some)
