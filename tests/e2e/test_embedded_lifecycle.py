@@ -65,7 +65,7 @@ def test_status_shows_programs_instances_and_queues(up: EmbeddedStack) -> None:
     assert all(word in status.stdout for word in ("controller", "RUNNING", "web-instance", "local-dead-queue"))
 
 
-@pytest.mark.parametrize(("place", "variable"), enumerate(["WEB_PORT", "AWS_PORT"]))
+@pytest.mark.parametrize(("place", "variable"), [(0, "WEB_PORT"), (1, "AWS_PORT")])
 def test_a_taken_port_is_named(tmp_path: Path, place: int, variable: str) -> None:
     ports = free_ports(2)
     with socket.create_server(("127.0.0.1", ports[place])):

@@ -1,7 +1,5 @@
 """Every setting of web tier, controller and workers arrives in each local stack: each program logs it at its start."""
 
-import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +12,14 @@ from facecore.variables import CONTROLLER, EVERY_PROGRAM, WEB, WORKER
 from faceweb.settings import WebSettings
 from faceworker.settings import WorkerSettings
 from support import chosen
-from support.ground import free_port
+from support.ground import free_ports, until
 from support.requirements import require_engine
 from support.stacks import compose, embedded
+from support.stacks.stack import log_lines
+from support.stacks.turns import Turns
 
 pytestmark = pytest.mark.alone
 
-LOGGED_IN_S = 30.0
 PROGRAMS: dict[str, type[AwsSettings]] = {"web": WebSettings, "controller": Settings, "worker": WorkerSettings}
 READ = {"web": WEB | EVERY_PROGRAM, "controller": CONTROLLER | EVERY_PROGRAM, "worker": WORKER | EVERY_PROGRAM}
 OF_THE_STACK = {"AWS_ENDPOINT_URL", "EFACE_ID", "EFACE_INSTANCE_ID", "EFACE_PORT"}
@@ -40,21 +39,19 @@ class Started:
 
     def logged(self, program: str) -> dict[str, Any]:
         """The settings that a program logged at its start."""
-        deadline = time.monotonic() + LOGGED_IN_S
-        while True:
-            events = [json.loads(line) for line in self.log(program).splitlines() if line.startswith("{")]
-            found = [event for event in events if event["event"] == "settings"]
-            if found:
-                return dict(found[0])
-            assert time.monotonic() < deadline, f"{program} logged no settings:\n{self.log(program)}"
-            time.sleep(0.2)
+
+        def settings() -> list[dict[str, Any]]:
+            return [line for line in log_lines(self.log(program)) if line["event"] == "settings"]
+
+        return until(settings, failure=lambda: f"{program} logged no settings:\n{self.log(program)}")[0]
 
 
 def _variables(engine_or_precision: str, **texts: str) -> tuple[dict[str, str], dict[str, str]]:
     """What a stack is started with, and the workers' own lines; one of engine and precision is left out."""
     without = frozenset(OF_THE_STACK | {engine_or_precision})
-    own = {"EFACE_METRICS_PORT": str(free_port()), "EFACE_METRICS_HOST": "localhost"}
-    wanted = chosen.variables(*PROGRAMS.values(), without=without) | {"EFACE_METRICS_PORT": str(free_port())} | texts
+    port, own_port = map(str, free_ports(2))
+    own = {"EFACE_METRICS_PORT": own_port, "EFACE_METRICS_HOST": "localhost"}
+    wanted = chosen.variables(*PROGRAMS.values(), without=without) | {"EFACE_METRICS_PORT": port} | texts
     return wanted | {"EFACE_WORKER_ENVIRONMENT": "".join(f"{name}={value}\n" for name, value in own.items())}, own
 
 
@@ -72,7 +69,8 @@ def _start_a_worker(aws_url: str, region: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def embedded_stack_of_choice(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+def embedded_stack_of_choice(turns: Turns, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    turns.end()
     folder = tmp_path_factory.mktemp("settings")
     variables, lines = _variables("EFACE_PRECISION", EFACE_HEARTBEAT_FILE=str(folder / "heartbeat"))
     with embedded.started(folder / "run", **variables) as stack:
@@ -87,8 +85,9 @@ def embedded_stack_of_choice(credentials: None, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def compose_stack_of_choice(credentials: None) -> Iterator[Started]:
+def compose_stack_of_choice(turns: Turns) -> Iterator[Started]:
     require_engine()
+    turns.end()
     # EFACE_ENGINE chooses the worker's image there.
     variables, lines = _variables("EFACE_ENGINE")
     with compose.started(**variables) as stack:

@@ -1,10 +1,8 @@
 """The hypervisor against the emulator: workers follow the instances, and power-offs stop them."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from facecore.aws import Aws
@@ -12,8 +10,7 @@ from facelocal.hypervisor.loop import Ec2, Hypervisor
 from facelocal.hypervisor.machines import Machines
 from facelocal.hypervisor.processes import ProcessDriver
 from facelocal.settings import EmulatorSettings
-
-REACHED_IN_S = 20.0
+from support.ground import until
 
 
 class Machine:
@@ -55,50 +52,41 @@ def machine(deployment: EmulatorSettings, tmp_path: Path) -> Iterator[Machine]:
     assert not any(worker.running for worker in machine.driver.workers().values())
 
 
-def _reached(condition: Callable[[], Any]) -> bool:
-    deadline = time.monotonic() + REACHED_IN_S
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_a_running_instance_gets_its_worker_and_loses_it_when_it_stops(machine: Machine) -> None:
     instance_id = machine.launch("sleep")
-    assert _reached(lambda: instance_id in machine.driver.workers())
+    until(lambda: instance_id in machine.driver.workers())
     machine.client.stop_instances(InstanceIds=[instance_id])
-    assert _reached(lambda: machine.driver.workers() == {})
+    until(lambda: machine.driver.workers() == {})
     machine.client.start_instances(InstanceIds=[instance_id])
-    assert _reached(lambda: instance_id in machine.driver.workers())
+    until(lambda: instance_id in machine.driver.workers())
 
 
 def test_an_idle_worker_stops_its_instance(machine: Machine) -> None:
     instance_id = machine.launch("exit:0")
-    assert _reached(lambda: machine.state(instance_id) == "stopped")
-    assert _reached(lambda: machine.driver.workers() == {})
+    until(lambda: machine.state(instance_id) == "stopped")
+    until(lambda: machine.driver.workers() == {})
 
 
 def test_each_pass_touches_the_heartbeat_file(machine: Machine) -> None:
-    assert _reached(machine.heartbeat_file.exists)
+    until(machine.heartbeat_file.exists)
     machine.heartbeat_file.unlink()
-    assert _reached(machine.heartbeat_file.exists)
+    until(machine.heartbeat_file.exists)
 
 
 def test_a_worker_that_keeps_failing_stops_its_instance(machine: Machine, tmp_path: Path) -> None:
     instance_id = machine.launch("exit:3")
-    assert _reached(lambda: machine.state(instance_id) == "stopped")
+    until(lambda: machine.state(instance_id) == "stopped")
     assert (tmp_path / f"logs/worker-{instance_id}.log").read_text().count("exit:3") == 3
 
 
 def test_a_terminated_instance_loses_its_worker(machine: Machine) -> None:
     instance_id = machine.launch("sleep")
-    assert _reached(lambda: instance_id in machine.driver.workers())
+    until(lambda: instance_id in machine.driver.workers())
     machine.client.terminate_instances(InstanceIds=[instance_id])
-    assert _reached(lambda: machine.driver.workers() == {})
+    until(lambda: machine.driver.workers() == {})
 
 
 def test_machines_of_others_get_no_worker(machine: Machine) -> None:
     machine.launch("sleep", name="web-instance")
     instance_id = machine.launch("sleep")
-    assert _reached(lambda: set(machine.driver.workers()) == {instance_id})
+    until(lambda: set(machine.driver.workers()) == {instance_id})

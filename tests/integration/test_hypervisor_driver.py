@@ -1,6 +1,5 @@
 """The contract of a hypervisor's driver, held by each driver with real workers."""
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,9 @@ import pytest
 from facelocal.hypervisor.containers import INSTANCE_LABEL, NETWORK_LABEL, ContainerDriver, Machine
 from facelocal.hypervisor.machines import Driver, WorkerState
 from facelocal.hypervisor.processes import ProcessDriver
-from support.ground import TESTS
+from support.ground import TESTS, until
 from support.requirements import require_engine
 
-ENDED_IN_S = 20.0
 TINY_IMAGE = "elastic-face-test/tiny-worker"
 _TINY_DOCKERFILE = """
 FROM python:3.11-slim-bookworm
@@ -85,10 +83,7 @@ def network() -> Iterator[str]:
     engine = docker.from_env()
     made = engine.networks.create(f"elastic-face-test-{uuid.uuid4().hex[:8]}", internal=True)
     yield str(made.name)
-    deadline = time.monotonic() + ENDED_IN_S
-    while not _removed(made):
-        assert time.monotonic() < deadline, "a container is still on the network"
-        time.sleep(0.1)
+    until(lambda: _removed(made), failure="a container is still on the network")
 
 
 def _removed(network: Any) -> bool:
@@ -107,26 +102,22 @@ def _environment(verb: str, instance_id: str = "i-1") -> dict[str, str]:
 
 
 def _ended(driver: Driver, instance_id: str = "i-1") -> WorkerState:
-    deadline = time.monotonic() + ENDED_IN_S
-    while (state := driver.workers()[instance_id]).running:
-        assert time.monotonic() < deadline, "the worker still runs"
-        time.sleep(0.05)
-    return state
+    until(lambda: not driver.workers()[instance_id].running, failure="the worker still runs")
+    return driver.workers()[instance_id]
 
 
 def _end(driver: Driver, instance_id: str) -> WorkerState:
-    deadline = time.monotonic() + ENDED_IN_S
-    while (state := driver.workers()[instance_id]).running and time.monotonic() < deadline:
-        driver.stop(instance_id)
-        time.sleep(0.05)
-    return state
+    def ended() -> bool:
+        if running := driver.workers()[instance_id].running:
+            driver.stop(instance_id)
+        return not running
+
+    until(ended, failure="the worker still runs")
+    return driver.workers()[instance_id]
 
 
 def _until_forgotten(driver: Driver) -> None:
-    deadline = time.monotonic() + ENDED_IN_S
-    while driver.workers():
-        assert time.monotonic() < deadline, "the worker is still known"
-        time.sleep(0.05)
+    until(lambda: not driver.workers(), failure="the worker is still known")
 
 
 def test_a_started_worker_runs_until_it_is_stopped(new_driver: Callable[[], Driver]) -> None:
@@ -149,10 +140,21 @@ def test_a_worker_killed_from_outside_has_failed(new_driver: Callable[[], Driver
     assert _ended(driver).exit_status not in (0, None)
 
 
-def test_a_worker_that_ignores_the_request_to_end_is_killed(new_driver: Callable[[], Driver]) -> None:
+@pytest.fixture
+def printed(request: pytest.FixtureRequest, new_driver: Callable[[], Driver], tmp_path: Path) -> Callable[[], str]:
+    """What the workers that run have printed so far."""
+    if request.node.callspec.params["new_driver"] == "processes":
+        return lambda: "".join(path.read_text() for path in (tmp_path / "logs").glob("*.log"))
+    containers, label = docker.from_env().containers, f"{NETWORK_LABEL}={request.getfixturevalue('network')}"
+    return lambda: "".join(one.logs().decode() for one in containers.list(filters={"label": label}))
+
+
+def test_a_worker_that_ignores_the_request_to_end_is_killed(
+    new_driver: Callable[[], Driver], printed: Callable[[], str]
+) -> None:
     driver = new_driver()
     driver.start("i-1", _environment("stubborn"))
-    time.sleep(3)  # Until it has a handler for the request, in a container as well.
+    until(lambda: "tiny worker i-1 stubborn" in printed())
     driver.stop("i-1")
     assert driver.workers()["i-1"].running
     assert _end(driver, "i-1").running is False
@@ -192,10 +194,8 @@ def test_workers_write_to_a_log_of_their_own(new_driver: Callable[[], Driver], t
     driver.start("i-1", _environment("exit:0"))
     _ended(driver)
     driver.remove("i-1")
-    path, deadline = tmp_path / "logs/worker-i-1.log", time.monotonic() + ENDED_IN_S
-    while not (path.exists() and "tiny worker i-1" in path.read_text()):
-        assert time.monotonic() < deadline, "the log was not kept"
-        time.sleep(0.05)
+    path = tmp_path / "logs/worker-i-1.log"
+    until(lambda: path.exists() and "tiny worker i-1" in path.read_text(), failure="the log was not kept")
 
 
 def test_a_worker_whose_container_cannot_be_made_has_failed(network: str, tmp_path: Path) -> None:
@@ -213,11 +213,9 @@ def test_a_container_has_the_limits_of_its_machine_and_no_privileges(
     drivers = _drivers(lambda: _container_driver(tiny_image, network, tmp_path))
     driver = next(drivers)()
     driver.start("i-1", _environment("sleep"))
-    engine, deadline = docker.from_env(), time.monotonic() + ENDED_IN_S
-    while not (found := engine.containers.list(filters={"label": f"{NETWORK_LABEL}={network}"})):
-        assert time.monotonic() < deadline, "the container does not run"
-        time.sleep(0.05)
-    host = found[0].attrs["HostConfig"]
+    containers, label = docker.from_env().containers, f"{NETWORK_LABEL}={network}"
+    [container] = until(lambda: containers.list(filters={"label": label}), failure="the container does not run")
+    host = container.attrs["HostConfig"]
     assert (host["NanoCpus"], host["Memory"], host["PidsLimit"]) == (1_000_000_000, 128 * 1024 * 1024, 256)
     assert (host["ReadonlyRootfs"], host["CapDrop"], host["SecurityOpt"]) == (True, ["ALL"], ["no-new-privileges"])
     assert not host["Binds"]

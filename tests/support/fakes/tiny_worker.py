@@ -9,14 +9,15 @@ from collections.abc import Mapping
 
 def main(environ: Mapping[str, str]) -> int:
     """Sleeps, sleeps through SIGTERM, exits, or dies of a signal."""
+    verb, _, argument = environ["EFACE_TINY"].partition(":")
+    if verb == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A test that reads this line may send the signal.
     sys.stderr.write(f"tiny worker {environ['EFACE_INSTANCE_ID']} {environ['EFACE_TINY']}\n")
     sys.stderr.flush()
-    verb, _, argument = environ["EFACE_TINY"].partition(":")
     if verb == "exit":
         return int(argument)
     if verb == "kill":
         os.kill(os.getpid(), int(argument))
-    if verb == "stubborn":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(60)
     return 0

@@ -22,7 +22,7 @@ class Turns(AbstractContextManager["Turns"]):
         if name in self._failed:
             raise AssertionError(f"the stack {name} did not start before: {self._failed[name]}")
         if name not in self._stacks:
-            self._end()
+            self.end()
             try:
                 self._stacks = {name: self._up.enter_context(self._starts[name]())}
             except AssertionError as error:
@@ -31,8 +31,9 @@ class Turns(AbstractContextManager["Turns"]):
         return self._stacks[name]
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ends the stack that is up."""
         self._stacks = {}
         self._up.close()
