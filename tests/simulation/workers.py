@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import inf, isnan, nan
 
 from facecore.queues import Message
 from faceworker.lifecycle import Event, Lifecycle, Step
@@ -45,8 +45,6 @@ class Workers:
         self._faults, self._rng, self._clock, self._queue = trace.faults, rng, clock, queue
         self._power_off = power_off
         self._services = trace.service_s.tolist()
-        # A heartbeat keeps a message hidden for as long as its worker lives, so that only a crash brings it back.
-        self._hidden_s = max(self._services, default=0.0) + VISIBILITY_S
         self._poisonous = {n for n in range(len(self._services)) if rng.random() < trace.faults.poison}
         self._workers: dict[str, Worker] = {}
         self._polling: deque[tuple[Worker, int]] = deque()
@@ -55,8 +53,8 @@ class Workers:
         self.stopped_while_busy = 0
 
     @property
-    def wait(self) -> bool:
-        """Whether any of them may be polling."""
+    def may_poll(self) -> bool:
+        """Whether a request may find one that polls."""
         return bool(self._polling)
 
     def booted(self, machine: Machine) -> None:
@@ -77,7 +75,8 @@ class Workers:
             worker, poll = self._polling.popleft()
             if worker.polls != poll or not self._lives(worker):
                 continue
-            received = self._queue.receive(visibility_s=self._hidden_s)
+            # A heartbeat keeps it hidden for as long as its worker lives: only a crash brings it back.
+            received = self._queue.receive(visibility_s=inf)
             if not received:
                 # What was visible is in the dead queue now.
                 self._polling.appendleft((worker, poll))

@@ -102,12 +102,13 @@ class World:
             for _ in range(copies):
                 self.queue.send(str(self._arrived))
             self._arrived += 1
-            if self.workers.wait:
+            if self.workers.may_poll:
                 self.workers.serve()
         if self._arrived < len(self._arrivals):
             self.clock.at(self._arrivals[self._arrived], self._arrive)
 
     def _power_off(self, machine: Machine) -> None:
+        # EC2 is made after the workers, whom it boots and halts.
         self.ec2.power_off(machine)
 
     def _start_controller(self) -> None:

@@ -68,8 +68,8 @@ class _Stored:
 class FakeQueue:
     """A standard queue with visibility timeouts, long polls and a dead queue, as `facecore.queues.Queue`.
 
-    `false_zeros`, `lag_s` and `failures` make the next readings of its depth wrong. No operation takes time longer in a
-    longer queue: the simulator sends a million messages.
+    `failures`, `false_zeros` and `lag_s` make the readings of its depth wrong. Sending, receiving and deleting take no
+    longer in a longer queue, since the simulator sends a million messages.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class FakeQueue:
         return len(self._hidden)
 
     def bodies(self) -> list[str]:
-        """All messages' bodies, whether visible or in flight."""
+        """The bodies of all messages, visible or in flight."""
         return [message.body for message in (*self._visible, *self._hidden.values())]
 
     def fill(self, visible: int, in_flight: int = 0) -> None:
-        """Replaces all messages by so many, of which those in flight stay so."""
+        """Replaces all messages. Those in flight stay so for ever."""
         self._hidden.clear()
         self._visible = deque(_Stored(f"request {n}") for n in range(visible + in_flight))
         for _ in range(in_flight):
@@ -190,7 +190,8 @@ class FakeQueue:
 
     def _hide(self, stored: _Stored, hidden_s: float) -> None:
         stored.hidden_until = self._clock.now_s + hidden_s
-        heapq.heappush(self._timeouts, (stored.hidden_until, stored.receipt))
+        if hidden_s < inf:
+            heapq.heappush(self._timeouts, (stored.hidden_until, stored.receipt))
 
     def _unhide(self) -> None:
         """Makes those visible whose timeout is over."""
