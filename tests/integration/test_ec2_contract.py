@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from facecore.aws import Aws
 from facecore.settings import AwsSettings
 from support.fakes.clock import Clock
-from support.fakes.ec2 import ALIVE, FakeEc2
+from support.fakes.ec2 import FakeEc2
+from support.fakes.ec2_parts import ALIVE
 
 UNKNOWN = "i-0123456789abcdef0"
 

@@ -8,7 +8,8 @@ from math import inf
 from facecontroller.cost import LEAST_BILLED_S
 from support.fakes.aws import Journal
 from support.fakes.clock import Clock
-from support.fakes.ec2 import LOST_ANSWER, Bucket, FakeEc2, Machine
+from support.fakes.ec2 import FakeEc2
+from support.fakes.ec2_parts import LOST_ANSWER, Bucket, Machine
 
 from simulation.traces import Trace
 

@@ -10,7 +10,7 @@ from facecore.queues import Message
 from faceworker.lifecycle import Event, Lifecycle, Step
 from support.fakes.aws import FakeQueue
 from support.fakes.clock import Clock
-from support.fakes.ec2 import Machine
+from support.fakes.ec2_parts import Machine
 
 from simulation.traces import Trace
 

@@ -12,7 +12,7 @@ from facecontroller.loop import Pace
 from facecore.errors import UnavailableError
 from support.fakes.aws import Crashed, Journal
 from support.fakes.clock import Clock
-from support.fakes.ec2 import Machine
+from support.fakes.ec2_parts import Machine
 from support.fakes.lease import FakeLeaseBucket
 
 from simulation.ec2 import SimulatedEc2

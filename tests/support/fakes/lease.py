@@ -9,7 +9,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from support.fakes.aws import Journal
 from support.fakes.clock import Clock
-from support.fakes.ec2 import LOST_ANSWER, refusal
+from support.fakes.ec2_parts import LOST_ANSWER, refusal
 
 
 class FakeLeaseBucket:

@@ -5,7 +5,8 @@ from facecontroller.fleet import Ec2Fleet, client_token
 from facecontroller.model import LAUNCH, RENAME, Actions, Offering, Order, Rename, State
 from facecore.errors import RefusedError
 from support.fakes.clock import Clock
-from support.fakes.ec2 import LOST_ANSWER, FakeEc2
+from support.fakes.ec2 import FakeEc2
+from support.fakes.ec2_parts import LOST_ANSWER
 
 NOW = 1_000_000.0
 

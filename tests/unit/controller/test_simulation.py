@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 from support.fakes.aws import Crashed, FakeQueue, Journal
 from support.fakes.clock import Clock
-from support.fakes.ec2 import LOST_ANSWER, FakeEc2, Machine
+from support.fakes.ec2 import FakeEc2
+from support.fakes.ec2_parts import LOST_ANSWER, Machine
 
 MAX = 4
 CALL_S = 0.05

@@ -6,7 +6,8 @@ from facecore.errors import UnavailableError
 from facecore.queues import Depth
 from support.fakes.aws import FakeQueue, Journal
 from support.fakes.clock import Clock
-from support.fakes.ec2 import LOST_ANSWER, FakeEc2
+from support.fakes.ec2 import FakeEc2
+from support.fakes.ec2_parts import LOST_ANSWER
 
 LAUNCH = {"MinCount": 1, "TagSpecifications": [{"Tags": [{"Key": "elastic-face:id", "Value": "local"}]}]}
 
