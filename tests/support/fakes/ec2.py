@@ -1,7 +1,4 @@
-"""EC2's client in memory, as far as the controller uses it: the one model of EC2, for tests and the simulator.
-
-`tests/integration/test_ec2_contract.py` checks it against an emulator.
-"""
+"""EC2's client in memory, as far as the controller uses it: the one model of EC2. test_ec2_contract checks it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
